@@ -1,0 +1,1 @@
+"""Classifiers: arms, networks, training, calibration, predictions."""

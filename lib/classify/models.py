@@ -1,0 +1,105 @@
+"""Networks by name: colours in 0–1 go in, one logit per class comes out."""
+
+from __future__ import annotations
+
+import re
+from urllib.error import URLError
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lib.classify.architectures import Architecture, find_architecture
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD  = (0.229, 0.224, 0.225)
+SMALLEST_SIDE = 64      # pixels; torchvision's networks shrink 32-fold, under this nothing but a point would be left
+
+
+class ImageClassifier(nn.Module):
+    """A network with ImageNet normalisation in front, so that whoever uses it only has to know that colours lie in 0–1."""
+
+    def __init__(self, network: nn.Module, smallest_side: int):
+        super().__init__()
+        self.network, self.smallest_side = network, smallest_side
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std",  torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """[B, 3, H, W] in 0–1 → [B, K] logits. Smaller images are enlarged to `smallest_side`."""
+        images = (images - self.mean) / self.std
+        if min(images.shape[2:]) < self.smallest_side:
+            factor = self.smallest_side / min(images.shape[2:])
+            images = functional.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
+        return self.network(images)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut that halves the picture (He et al. 2016, fig. 2, with projection)."""
+
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__()
+        halve, keep   = nn.Conv2d(channels_in, channels_out, 3, 2, 1, bias=False), nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.first    = nn.Sequential(halve, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
+        self.second   = nn.Sequential(keep, nn.BatchNorm2d(channels_out))
+        self.shortcut = nn.Conv2d(channels_in, channels_out, 1, 2, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.second(self.first(x)) + self.shortcut(x))
+
+
+class SmallCnn(nn.Sequential):
+    """Patches of 7×7 pixels every 4, then two residual blocks of 64 and 128 channels: 0.3 million weights, quick on one CPU thread."""
+
+    def __init__(self, classes: int):
+        super().__init__(
+            nn.Conv2d(3, 32, 7, 4, 3, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True),
+            ResidualBlock(32, 64),
+            ResidualBlock(64, 128),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, classes),
+        )
+
+
+def build_model(
+    name:       str,             # a key of lib.classify.architectures.ARCHITECTURES
+    classes:    int,             # how many logits
+    *,
+    pretrained: bool = False,    # start from ImageNet weights; small_cnn has none and always starts from random ones
+) -> ImageClassifier:
+    """A network in channels-last layout; initial weights follow torch's present seed.
+
+    ValueError for an unknown name, and when the ImageNet weights are neither on disk nor to be fetched.
+    """
+    entry = find_architecture(name)
+    if name == "small_cnn":
+        network, smallest_side = SmallCnn(classes), 1
+    else:
+        network, smallest_side = _torchvision(name, entry, classes, pretrained), SMALLEST_SIDE
+    return ImageClassifier(network, smallest_side).to(memory_format=torch.channels_last)
+
+
+def _torchvision(name: str, entry: Architecture, classes: int, pretrained: bool) -> nn.Module:
+    from torchvision import models
+
+    network = models.get_model(name, weights=None)
+    if pretrained:
+        network.load_state_dict(_imagenet_weights(name, entry))
+    parent, _, last = entry.head.rpartition(".")
+    holder = network.get_submodule(parent)
+    setattr(holder, last, nn.Linear(network.get_submodule(entry.head).in_features, classes))
+    return network
+
+
+def _imagenet_weights(name: str, entry: Architecture) -> dict[str, torch.Tensor]:
+    from torchvision import models
+
+    weights = getattr(models, entry.weights).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except (URLError, OSError, RuntimeError) as error:
+        place = f"{torch.hub.get_dir()}/checkpoints/{weights.url.rpartition('/')[2]}"
+        advice = f"set classifier.pretrained: false, or place the file at {place}"
+        raise ValueError(f"{name}: the ImageNet weights cannot be fetched ({error}); {advice}") from error
+    if name == "densenet121":      # its published file predates a renaming of layers: norm.1 became norm1
+        return {re.sub(r"(norm|relu|conv)\.([12])(?=\.)", r"\1\2", key): value for key, value in state.items()}
+    return state

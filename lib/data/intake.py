@@ -1,0 +1,240 @@
+"""Every listed image is used, or set aside with a reason: listed = missing + excluded + refused + used."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lib.data.errors import DataError, shorten
+from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
+from lib.data.mapping import ITA_GROUP, empty_classes, group_rows, label_rows
+from lib.data.records import COLUMNS, Records
+from lib.data.skin import ita_group, measure_skin
+from lib.data.sources import read_records
+from lib.data.split import cluster_ids, spanning_clusters
+from lib.study import Groups, Labels, Source
+
+SAMPLES = ("image_id", "path", "dataset", "domain", "diagnosis", "label", "tone", "group", "patient_id", "lesion_id", "cluster_id",
+           "sha256", "mask_path", "ita", "width", "height")
+QUARANTINE = ("dataset", "image_id", "file", "kind", "reason")
+_KINDS = ("missing", "excluded", "refused")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came in.
+
+    `samples` is the table of that name without its split, sorted by image_id. `quarantine` (QUARANTINE) has one row per listed
+    image that is not used. `account` counts both per data set: dataset, listed, missing, excluded, refused, used.
+    `facts` holds what the sources know beyond `samples` (age, sex, site, further columns, the region that ITA was measured on),
+    one row per sample in the same order. `notes` are sentences for the reader.
+    """
+
+    samples:    pd.DataFrame
+    quarantine: pd.DataFrame
+    account:    pd.DataFrame
+    facts:      pd.DataFrame
+    notes:      tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What opening one image told."""
+
+    reason: str | None          # why it is refused
+    sha256: str   = ""
+    width:  int   = 0
+    height: int   = 0
+    ita:    float = float("nan")
+    region: str   = ""
+    mask:   str | None = None   # why its mask is not used
+
+
+def take_in(
+    sources:         Sequence[Source],
+    labels:          Labels,
+    groups:          Groups,
+    roots:           Mapping[str, Path],                        # source title → its folder, see lib.data.sources.source_folders
+    *,
+    rows:            int | None                         = None, # use at most so many images of each source
+    threads:         int                                = 1,    # the result does not depend on it
+    quarantine_path: str | Path                         = "quarantine.csv",     # where the caller will write it; named in errors
+    progress:        Callable[[int, int], None] | None  = None, # called with (images looked at, images to look at)
+) -> Intake:
+    """Read the tables, apply the study's labels and groups, open every image once, and account for all of them.
+
+    `rows` keeps, of the images that are there and in a class, those whose hashed image_id comes first: the same ones every
+    time, whatever the table's order; the others count as excluded. An image whose cluster also has images in a test-only
+    source is refused if its own source is not test-only, because the test would know its patient.
+
+    Raises DataError for a value that no class names, a class without an image, a source without any of its images, and where a
+    source exceeds its `max_missing` or `max_quarantined`; the error's `quarantine` then holds the rows set aside so far.
+    """
+    records = [read_records(source, Path(roots[source.title])) for source in sources]
+    notes = [note for record in records for note in record.notes]
+    aside = [record.refused.assign(kind="refused") for record in records]
+    frames, notes_of_ids = _unique_ids(records)
+    notes += notes_of_ids
+    candidates = []
+    for source, record, frame, (label, reason) in zip(sources, records, frames, label_rows(records, labels), strict=True):
+        missing = frame["file"].isna()
+        aside.append(_set_aside(frame[missing], "missing", f"no such file in {roots[source.title]}"))
+        _check_missing(source, record, roots[source.title], aside, quarantine_path)
+        empty = ~missing & label.isna() & reason.str.startswith("has no ").fillna(False).astype(bool)
+        aside.append(_set_aside(frame[empty], "refused", reason[empty]))
+        left_out = ~missing & label.isna() & ~empty
+        aside.append(_set_aside(frame[left_out], "excluded", reason[left_out]))
+        wanted = frame[~missing & label.notna()].assign(label=label)
+        kept = _first_by_hash(wanted, rows)
+        aside.append(_set_aside(wanted.drop(kept.index), "excluded", f"beyond data.rows = {rows}"))
+        candidates.append(kept)
+    chosen = pd.concat([frame.astype({"tone": "Int8"}) for frame in candidates], ignore_index=True)
+    looks = _look_at(chosen, roots, threads, progress)
+    refused = pd.Series([look.reason for look in looks], dtype=object)
+    aside.append(_set_aside(chosen[refused.notna()], "refused", refused[refused.notna()]))
+    used = chosen[refused.isna()].copy()
+    seen = [look for look in looks if look.reason is None]
+    for name in ("sha256", "width", "height", "ita"):
+        used[name] = [getattr(look, name) for look in seen]
+    used["region"] = [look.region for look in seen]
+    used["mask"] = used["mask"].where([look.mask is None for look in seen], None)
+    used["cluster_id"] = cluster_ids(used) if len(used) else ""
+    judges = [source.title for source in sources if source.role == "test_only"]
+    leaking = used["cluster_id"].isin(spanning_clusters(used, judges)) & ~used["dataset"].isin(judges)
+    aside.append(_set_aside(used[leaking], "refused", f"its patient, or an identical image, is in a test-only source ({', '.join(judges)})"))
+    used = used[~leaking]
+    used[ITA_GROUP] = pd.array(ita_group(used["ita"].to_numpy()), dtype="Float64").astype("Int8")
+    quarantine = pd.concat(aside, ignore_index=True)[list(QUARANTINE)].sort_values(["dataset", "image_id"], kind="stable", ignore_index=True)
+    account = _account(records, quarantine, used)
+    for source in sources:
+        _check_quarantined(source, account, quarantine, quarantine_path)
+    empty_classes(used["label"], records, labels, limited=rows is not None)
+    used["group"], notes_of_groups = group_rows(used, groups)
+    used = used.rename(columns={"file": "path", "mask": "mask_path"}).sort_values("image_id", ignore_index=True)
+    notes += notes_of_groups + _notes_on_looks(seen)
+    own = {*SAMPLES, "file", "mask"}
+    facts = used[["image_id", *[column for column in used if column not in own]]].dropna(axis=1, how="all")
+    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, tuple(notes))
+
+
+def _unique_ids(records: Sequence[Records]) -> tuple[list[pd.DataFrame], list[str]]:
+    """Tables whose ids do not collide: folders of one's own get their name in front, a release read twice is an error."""
+    owner: dict[str, Records] = {}
+    clashes: dict[str, list[Records]] = {}
+    for record in records:
+        for image_id in record.frame["image_id"]:
+            if image_id in owner:
+                clashes.setdefault(image_id, [owner[image_id]]).append(record)
+            owner[image_id] = record
+    if not clashes:
+        return [record.frame for record in records], []
+    image_id, holders = next(iter(clashes.items()))
+    if not all(record.info.local_ids for holders in clashes.values() for record in holders):
+        names = " and ".join(record.source for record in holders)
+        raise DataError(f"{len(clashes):,} images are in two sources (first: {image_id} in {names}); they would be counted twice, so take one source out")
+    frames = [record.frame.assign(image_id=record.source + "/" + record.frame["image_id"]) if record.info.local_ids else record.frame
+              for record in records]
+    return frames, [f"{len(clashes):,} image names stand in several sources; the source's name was put in front of them"]
+
+
+def _set_aside(frame: pd.DataFrame, kind: str, reason: str | pd.Series) -> pd.DataFrame:
+    return frame[["dataset", "image_id", "file"]].assign(kind=kind, reason=reason)
+
+
+def _first_by_hash(frame: pd.DataFrame, rows: int | None) -> pd.DataFrame:
+    if rows is None or len(frame) <= rows:
+        return frame
+    order = frame["image_id"].map(lambda image_id: hashlib.sha256(image_id.encode()).hexdigest())
+    return frame.loc[order.sort_values().index[:rows].sort_values()]
+
+
+def _look_at(frame: pd.DataFrame, roots: Mapping[str, Path], threads: int, progress: Callable[[int, int], None] | None) -> list[_Look]:
+    tasks = list(zip(frame["dataset"], frame["file"], frame["mask"], strict=True))
+    looks = []
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        for look in pool.map(lambda task: _look(Path(roots[task[0]]), task[1], task[2]), tasks):
+            looks.append(look)
+            if progress is not None:
+                progress(len(looks), len(tasks))
+    return looks
+
+
+def _look(root: Path, file: str, mask_file: str | None) -> _Look:
+    try:
+        content = read_bytes(root / file)
+        image = decode(content)
+    except ImageRefused as error:
+        return _Look(reason=str(error))
+    mask, why = None, None
+    if isinstance(mask_file, str):
+        try:
+            mask = read_mask(root / mask_file, image.size)
+            why = None if mask.any() else "mask is empty"
+        except ImageRefused as error:
+            why = str(error)
+    skin = measure_skin(image, mask)
+    return _Look(None, content_hash(content), image.width, image.height, skin.ita, skin.region, why)
+
+
+def _check_missing(source: Source, record: Records, root: Path, aside: list[pd.DataFrame], quarantine_path: str | Path) -> None:
+    if not record.missing:
+        return
+    gone = record.frame.loc[record.frame["file"].isna(), "image_id"]
+    if record.missing == len(record.frame):
+        raise DataError(f"{source.title}: none of the {record.listed:,} listed images is under {root} (first: {gone.iloc[0]}). Expected {record.info.layout}",
+                        _gather(aside))
+    if record.missing > source.max_missing * record.listed:
+        raise DataError(f"{source.title}: {record.missing:,} of {record.listed:,} images are missing under {root} (first: {gone.iloc[0]}). "
+                        f"Listed in {quarantine_path}; the limit is max_missing={source.max_missing:.3g}", _gather(aside))
+
+
+def _check_quarantined(source: Source, account: pd.DataFrame, quarantine: pd.DataFrame, quarantine_path: str | Path) -> None:
+    count = account.set_index("dataset").loc[source.title]
+    present = count["listed"] - count["missing"]
+    if count["refused"] > source.max_quarantined * present:
+        first = quarantine[(quarantine["dataset"] == source.title) & (quarantine["kind"] == "refused")].iloc[0]
+        raise DataError(f"{source.title}: {count['refused']:,} of the {present:,} images present are refused (first: {first['image_id']}, {first['reason']}). "
+                        f"Listed in {quarantine_path}; the limit is max_quarantined={source.max_quarantined:.3g}", quarantine)
+
+
+def _gather(aside: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(aside, ignore_index=True)[list(QUARANTINE)]
+
+
+def _account(records: Sequence[Records], quarantine: pd.DataFrame, used: pd.DataFrame) -> pd.DataFrame:
+    kinds = pd.crosstab(quarantine["dataset"], quarantine["kind"]) if len(quarantine) else pd.DataFrame()
+    in_use = used["dataset"].value_counts()
+    table = pd.DataFrame([
+        {"dataset": record.source, "listed": record.listed,
+         **{kind: int(kinds[kind].get(record.source, 0)) if kind in kinds else 0 for kind in _KINDS},
+         "used": int(in_use.get(record.source, 0))}
+        for record in records
+    ])
+    lost = table[table["listed"] != table[[*_KINDS, "used"]].sum(axis=1)]
+    if len(lost):
+        raise AssertionError(f"rows went astray on the way in, a fault of the program: {lost.to_dict('records')}")
+    return table
+
+
+def _notes_on_looks(seen: list[_Look]) -> list[str]:
+    bad_masks = [look.mask for look in seen if look.mask]
+    regions = pd.Series([look.region for look in seen], dtype=object).value_counts()
+    notes = [f"{len(bad_masks):,} lesion masks are not used ({shorten(sorted(set(bad_masks)), 2)})"] if bad_masks else []
+    if len(regions):
+        notes.append("ITA was measured on " + ", ".join(f"{region} ({count:,})" for region, count in regions.items()))
+    return notes
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    numbers = {"tone": "Int8", "ita": "float64", "width": "Int32", "height": "Int32"}
+    frame = frame.replace({np.nan: None}) if False else frame
+    return frame.astype({column: numbers.get(column, "str") for column in SAMPLES})
+
+
+__all__ = ["COLUMNS", "Intake", "take_in"]

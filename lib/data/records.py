@@ -1,0 +1,120 @@
+"""What a data set's table says, one row per image, before any image is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lib.data.errors import DataError
+from lib.data.folders import Listing
+from lib.data.info import DatasetInfo
+from lib.study import Source
+
+COLUMNS = ("image_id", "file", "dataset", "domain", "diagnosis", "tone", "patient_id", "lesion_id", "mask", "age", "sex", "site")
+REFUSED = ("dataset", "image_id", "file", "reason")
+
+
+@dataclass(frozen=True)
+class Records:
+    """The rows of one source.
+
+    `frame` has COLUMNS and any further columns of the release; `file` and `mask` are posix paths relative to `root`, null where
+    the folder has no such file. `refused` (REFUSED) holds the rows that cannot be used whatever the study asks.
+    listed = len(frame) + len(refused).
+    """
+
+    source:  str                    # how tables call it (Source.title)
+    info:    DatasetInfo
+    root:    Path
+    frame:   pd.DataFrame
+    refused: pd.DataFrame
+    notes:   tuple[str, ...] = ()   # what a reader should know, one sentence each
+
+    @property
+    def listed(self) -> int:
+        """Rows of the table, usable or not."""
+        return len(self.frame) + len(self.refused)
+
+    @property
+    def missing(self) -> int:
+        """Usable rows whose image is not in the folder."""
+        return int(self.frame["file"].isna().sum())
+
+    @property
+    def extras(self) -> list[str]:
+        """Columns beyond the project's own."""
+        return [column for column in self.frame if column not in COLUMNS]
+
+
+def assemble(
+    source:  Source,
+    info:    DatasetInfo,
+    root:    Path,
+    columns: Mapping[str, pd.Series | list],    # ours → values, all of one length; image_id, file, diagnosis at least
+    *,
+    listing: Listing,
+    reasons: Mapping[int, str] | None = None,   # row number → why it is refused
+    domain:  str | None               = None,   # where there is no column domain
+    notes:   list[str]                = (),
+) -> Records:
+    """Put an adapter's columns together: fill what is not known, refuse double ids and unsafe paths, compare the counts."""
+    frame = pd.DataFrame({name: list(values) if isinstance(values, list) else values.to_numpy() if values.dtype == object else values.array
+                          for name, values in columns.items()})
+    if frame.empty:
+        raise DataError(f"{source.title}: no image in {root}. Expected {info.layout}.")
+    notes = [*notes, *_compare(source.title, info, frame)]
+    frame["dataset"] = source.title
+    frame["domain"] = source.domain or (_filled(frame["domain"], domain or info.domain) if "domain" in frame else domain or info.domain)
+    frame["lesion_id"] = _own(frame, "lesion_id", "image_id")
+    frame["patient_id"] = _own(frame, "patient_id", "lesion_id")
+    if info.local_ids:
+        for column in ("lesion_id", "patient_id"):
+            frame[column] = source.title + "/" + frame[column].astype(str)
+    for column, kind in {"tone": "Int8", "mask": object, "age": "Float64", "sex": object, "site": object}.items():
+        if column not in frame:
+            frame[column] = pd.Series([None] * len(frame), dtype=kind)
+    why = pd.Series([None] * len(frame), dtype=object)
+    for row, reason in (reasons or {}).items():
+        why.iat[row] = reason
+    why = why.where(why.notna(), frame["file"].map(listing.refused.get) if listing.refused else None)
+    again = frame["image_id"].duplicated() & why.isna()
+    why[again] = [f"image_id {image_id} stands in an earlier row, too" for image_id in frame.loc[again, "image_id"]]
+    bad = why.notna()
+    refused = frame.loc[bad, ["dataset", "image_id", "file"]].assign(reason=why[bad])
+    extras = [column for column in frame if column not in COLUMNS]
+    used = frame.loc[~bad, [*COLUMNS, *extras]]
+    return Records(source.title, info, root, used.reset_index(drop=True), refused.reset_index(drop=True), tuple(notes))
+
+
+def _own(frame: pd.DataFrame, column: str, fallback: str) -> pd.Series:
+    """The column, and where it is empty a unit of its own."""
+    if column not in frame:
+        return frame[fallback].astype(str)
+    return _filled(frame[column].astype(object), frame[fallback].astype(object)).astype(str)
+
+
+def _filled(values: pd.Series, other: pd.Series | str) -> pd.Series:
+    return values.where(values.notna() & (values.astype(object) != ""), other)
+
+
+def _compare(title: str, info: DatasetInfo, frame: pd.DataFrame) -> list[str]:
+    """One sentence for each count that differs from the official release."""
+    found = {}
+    for what in info.counts:
+        column, _, value = what.partition(" ")
+        if what == "rows":
+            found[what] = len(frame)
+        elif what in ("patients", "lesions"):
+            found[what] = frame[what[:-1] + "_id"].nunique()
+        elif what == "diagnoses":
+            found[what] = frame["diagnosis"].nunique()
+        elif column not in frame:
+            continue
+        elif value == "unknown":
+            found[what] = int(frame[column].isna().sum())
+        else:
+            found[what] = int((frame[column].astype(str) == value).sum())
+    return [f"{title}: {found[what]:,} {what}, the official release has {info.counts[what]:,}" for what in found if found[what] != info.counts[what]]

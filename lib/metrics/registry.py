@@ -1,0 +1,84 @@
+"""The measures a study file may name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lib.metrics.accuracy import accuracy
+from lib.metrics.auroc import auroc
+from lib.metrics.auroc_positive import auroc_positive
+from lib.metrics.average_precision import average_precision
+from lib.metrics.average_precision_positive import average_precision_positive
+from lib.metrics.balanced_accuracy import balanced_accuracy
+from lib.metrics.f1 import f1
+from lib.metrics.macro_f1 import macro_f1
+from lib.metrics.precision import precision
+from lib.metrics.sensitivity import sensitivity
+from lib.metrics.specificity import specificity
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure's name, title and needs; call it like the function it stands for, options it has no use for are ignored."""
+
+    name:             str
+    title:            str                                       # for sentences and axes
+    function:         Callable[..., float | np.ndarray]
+    rests_on:         Literal["images", "classes", "positives", "negatives", "both"]    # what there must be enough of
+    options:          tuple[str, ...]                           # of positive, threshold, classes: those it takes
+    higher_is_better: bool = True
+
+    @property
+    def needs_positive(self) -> bool:
+        """Whether the study must name positive classes."""
+        return "positive" in self.options
+
+    @property
+    def needs_threshold(self) -> bool:
+        """Whether the table must hold a threshold."""
+        return "threshold" in self.options
+
+    def __call__(
+        self,
+        y_true:        np.ndarray,                              # [N] int
+        probabilities: np.ndarray,                              # [N, K] float
+        *,
+        weights:       np.ndarray | None    = None,             # [N] or [B, N]
+        positive:      Sequence[int]        = (),               # indices of the positive classes
+        threshold:     float | None         = None,             # on their summed probability
+        classes:       Sequence[int] | None = None,             # classes of a macro average; default: all
+    ) -> float | np.ndarray:
+        """The measure's value, [B] with weights [B, N]."""
+        given = {"positive": positive, "threshold": threshold, "classes": classes}
+        return self.function(y_true, probabilities, weights=weights, **{name: given[name] for name in self.options})
+
+
+_AVERAGED, _RANKED, _CALLED = ("classes",), ("positive",), ("positive", "threshold")
+
+MEASURES = {measure.name: measure for measure in (
+    Measure("auroc",                      "AUROC (mean over classes)",             auroc,                      "classes",   _AVERAGED),
+    Measure("auroc_positive",             "AUROC (positive classes)",              auroc_positive,             "both",      _RANKED),
+    Measure("average_precision",          "average precision (mean over classes)", average_precision,          "classes",   _AVERAGED),
+    Measure("average_precision_positive", "average precision (positive classes)",  average_precision_positive, "both",      _RANKED),
+    Measure("macro_f1",                   "macro F1",                              macro_f1,                   "classes",   _AVERAGED),
+    Measure("balanced_accuracy",          "balanced accuracy",                     balanced_accuracy,          "classes",   _AVERAGED),
+    Measure("accuracy",                   "accuracy",                              accuracy,                   "images",    ()),
+    Measure("sensitivity",                "sensitivity",                           sensitivity,                "positives", _CALLED),
+    Measure("specificity",                "specificity",                           specificity,                "negatives", _CALLED),
+    Measure("precision",                  "precision (positive classes)",          precision,                  "both",      _CALLED),
+    Measure("f1",                         "F1 (positive classes)",                 f1,                         "both",      _CALLED),
+)}
+
+
+def get_measure(name: str) -> Measure:
+    """The measure called `name`. Raises ValueError that lists the known ones and names the closest."""
+    if name in MEASURES:
+        return MEASURES[name]
+    close = difflib.get_close_matches(str(name).lower().replace("-", "_").replace(" ", "_"), MEASURES, 1, 0.5)
+    advice = f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"unknown metric {name!r}; {advice}known: {', '.join(MEASURES)}")

@@ -1,0 +1,1 @@
+"""Drawn photographs of skin lesions: an embedded world with known truth (optics → signs → camera → files)."""

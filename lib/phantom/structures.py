@@ -1,0 +1,108 @@
+"""Single structures of a lesion: where they lie (drawn once per lesion) and what they look like in a view."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.phantom.camera import View
+from lib.phantom.marks import Canvas
+
+KINDS = ("cyst", "opening", "lacuna", "nest", "ulcer", "keratin")
+
+
+def place_marks(
+    signs: dict[str, dict[str, float]],     # of one lesion
+    rng:   np.random.Generator,
+) -> dict[str, list[tuple]]:
+    """Blobs as (x, y, radius, height, stretch, angle) and vessels as (x0, y0, x1, y1, width, height, bow), in lesion coordinates."""
+    surface, depth, vessels, size = signs["surface"], signs["depth"], signs["vessels"], signs["outline"]["radius"]
+    marks: dict[str, list[tuple]] = {
+        "cyst":    _blobs(rng, surface["cysts"], (5, 12), (0.035, 0.085), 0.80 * size),
+        "opening": _blobs(rng, surface["openings"], (4, 9), (0.035, 0.09), 0.80 * size),
+        "lacuna":  _blobs(rng, vessels["lacunae"], (5, 11), (0.12, 0.30), 0.66 * size),
+        "nest":    _blobs(rng, depth["nests"], (3, 7), (0.10, 0.24), 0.70 * size, stretch=1.8),
+        "ulcer":   _blobs(rng, surface["ulcer"], (1, 1), (0.18, 0.32), 0.35 * size, stretch=1.5),
+        "keratin": _blobs(rng, surface["keratin"], (1, 1), (0.30, 0.45), 0.12 * size, stretch=1.3),
+        "vessel":  _tree(rng, vessels["treelike"], size),
+    }
+    return marks
+
+
+def draw_marks(
+    marks:  dict[str, list[tuple]],
+    canvas: Canvas,
+    view:   View,
+    inside: np.ndarray,                     # [S, S] float32, 1 within the lesion
+) -> dict[str, np.ndarray]:
+    """A map [S, S] for every kind, 0 outside the lesion; `nests` says whether there are any."""
+    cos, sin = np.cos(view.angle), np.sin(view.angle)
+    maps: dict = {}
+    nothing = canvas.zeros()
+    for kind in KINDS:
+        if not marks[kind]:
+            maps[kind] = nothing
+            continue
+        target = canvas.zeros()
+        for x, y, radius, height, stretch, angle in marks[kind]:
+            px, py = view.x + view.scale * (cos * x - sin * y), view.y + view.scale * (sin * x + cos * y)
+            canvas.blob(target, px, py, radius * view.scale, height=height, stretch=stretch, angle=angle + view.angle, soft=0.35)
+        maps[kind] = target * inside
+    maps["vessel"] = nothing
+    if marks["vessel"]:
+        target = canvas.zeros()
+        for x0, y0, x1, y1, width, height, bow in marks["vessel"]:
+            a = (view.x + view.scale * (cos * x0 - sin * y0), view.y + view.scale * (sin * x0 + cos * y0))
+            b = (view.x + view.scale * (cos * x1 - sin * y1), view.y + view.scale * (sin * x1 + cos * y1))
+            canvas.stroke(target, *a, *b, width * view.scale, height=height, bow=bow * view.scale)
+        maps["vessel"] = target * inside
+    maps["nests"] = bool(marks["nest"])
+    return maps
+
+
+def _blobs(
+    rng:     np.random.Generator,
+    height:  float,                         # 0: none
+    count:   tuple[int, int],
+    radius:  tuple[float, float],
+    reach:   float,                         # farthest from the middle
+    stretch: float = 1.25,
+) -> list[tuple]:
+    u = rng.random((count[1], 6))
+    n = count[0] + int(rng.random() * (count[1] - count[0] + 1))
+    if height <= 0:
+        return []
+    out = []
+    for a, b, c, d, e, f in u[:n]:
+        far, turn = reach * np.sqrt(a), 2 * np.pi * b
+        out.append((far * np.cos(turn), far * np.sin(turn), radius[0] + (radius[1] - radius[0]) * c, height * (0.6 + 0.4 * d), 1 + (stretch - 1) * e, np.pi * f))
+    return out
+
+
+def _tree(
+    rng:    np.random.Generator,
+    height: float,                          # 0: none
+    size:   float,
+) -> list[tuple]:
+    """Two or three trunks from the rim that branch and thin out towards the middle, as in basal cell carcinoma."""
+    u = rng.random((3, 31, 4))
+    trunks = 2 + int(rng.random() * 2)
+    if height <= 0:
+        return []
+    segments = []
+    for trunk in range(trunks):
+        start = 2 * np.pi * (u[trunk, 0, 0] + trunk / trunks)
+        ends = [(0.95 * size * np.cos(start), 0.95 * size * np.sin(start), start + np.pi + 1.2 * (u[trunk, 0, 1] - 0.5), 0.075, 0.42)]
+        node = 0
+        for _generation in range(4):
+            grown = []
+            for x, y, heading, width, length in ends:
+                for side in (-1, 1) if _generation else (1,):
+                    a, b, c, d = u[trunk, node % 31]
+                    node += 1
+                    turn = heading + (side * (0.25 + 0.55 * a) if _generation else 0.0)
+                    reach = length * (0.7 + 0.6 * b)
+                    nx, ny = x + reach * np.cos(turn), y + reach * np.sin(turn)
+                    segments.append((x, y, nx, ny, width, height * (0.7 + 0.3 * c), 0.25 * reach * (d - 0.5)))
+                    grown.append((nx, ny, turn, 0.72 * width, 0.78 * length))
+            ends = grown
+    return segments

@@ -1,0 +1,46 @@
+"""An executed notebook as one self-contained HTML page: opens from a file, loads nothing from the network."""
+
+from __future__ import annotations
+
+import html
+import os
+from pathlib import Path
+
+CSS = Path(__file__).with_name("page.css")
+
+
+def notebook_page(
+    notebook: Path,          # an executed .ipynb
+    *,
+    title:    str,
+    index:    str,           # link back to the report, relative to the page
+) -> Path:
+    """Write `<notebook>.html` beside the notebook and return its path."""
+    import nbformat
+    from nbconvert import HTMLExporter
+    from pygments.formatters import HtmlFormatter
+
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    links = f'<a href="{html.escape(index)}">← report</a><a href="{html.escape(notebook.name)}">this notebook</a>'
+    page = notebook.with_suffix(".html")
+    write_page(page, title=title, body=f"<nav>{links}{html.escape(title)}</nav><main>{body}</main>",
+               extra_css=HtmlFormatter().get_style_defs(".highlight"))
+    return page
+
+
+def write_page(
+    path:      Path,
+    *,
+    title:     str,          # plain text
+    body:      str,          # HTML
+    extra_css: str = "",
+) -> None:
+    """A whole HTML page with the house style, written in one step."""
+    text = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{extra_css}\n{CSS.read_text(encoding='utf-8')}</style></head>\n<body>{body}</body></html>\n"
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Evidence: intervals, paired comparisons and verdicts, all computed from the `predictions` table."""

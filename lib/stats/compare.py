@@ -1,0 +1,136 @@
+"""Who did how well, who did better, and how far groups are apart: tidy tables with intervals.
+
+All tables have the columns value, low, high (numbers, NaN when not estimable), n_images, n_clusters (patients or lesions,
+the independent units), n_positives (images of the positive classes; for means over classes those of the smallest class
+kept; empty for accuracy), seeds (training repetitions), seed_spread (standard deviation between trainings of the
+value in that row, NaN with one) and note (why not estimable, which classes were left out, that one seed says nothing about training again).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lib.metrics.estimate import Estimate
+from lib.metrics.gap import extremes
+from lib.metrics.registry import MEASURES
+from lib.stats.evaluate import ALL, Evaluation, Key
+
+ONE_SEED = "one training seed: how much training again would change is not in the interval"
+BIASED = "biased upwards: noise alone makes the largest of several groups larger and the smallest smaller"
+
+_NUMBERS = ["value", "low", "high", "n_images", "n_clusters", "n_positives", "seeds", "seed_spread", "note"]
+
+
+def per_arm(evaluation: Evaluation) -> pd.DataFrame:
+    """How each arm did: arm, architecture, metric, group ("all" first), value … note (see the module's text)."""
+    return _table(["arm", "architecture", "metric", "group"], [
+        {"arm": arm, "architecture": architecture, "metric": metric, "group": group,
+         **_numbers(evaluation, metric, group, lambda key, arm=arm, architecture=architecture: (
+             evaluation.by_seed(arm, architecture, key), evaluation.draws_of(arm, architecture, key)))}
+        for arm in evaluation.predictions.arms
+        for architecture in evaluation.architectures
+        for metric in evaluation.metrics
+        for group in [ALL, *evaluation.groups]
+    ])
+
+
+def differences(
+    evaluation: Evaluation,
+    baseline:   str,            # the arm that the others are held against
+) -> pd.DataFrame:
+    """Each other arm minus the baseline, paired over patients and seeds: arm, baseline, architecture, metric, group, value … note."""
+    check_arm(evaluation, baseline)
+    return _table(["arm", "baseline", "architecture", "metric", "group"], [
+        {"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric, "group": group,
+         **_numbers(evaluation, metric, group, lambda key, arm=arm, architecture=architecture: (
+             evaluation.by_seed(arm, architecture, key) - evaluation.by_seed(baseline, architecture, key),
+             evaluation.draws_of(arm, architecture, key) - evaluation.draws_of(baseline, architecture, key)))}
+        for arm in evaluation.predictions.arms if arm != baseline
+        for architecture in evaluation.architectures
+        for metric in evaluation.metrics
+        for group in [ALL, *evaluation.groups]
+    ])
+
+
+def gaps(evaluation: Evaluation) -> pd.DataFrame:
+    """How far each arm's groups are apart: arm, architecture, metric, worst, best (groups), value … note.
+
+    The value is best minus worst in size (≥ 0) over the groups that are estimable, means over classes taken over the classes
+    that these groups share. The interval is that of the difference between the two groups named, so it may include 0; because
+    they were picked for being far apart, value and interval are biased upwards, and the note says so. n_images, n_clusters
+    and n_positives are those of the smaller of the two.
+    """
+    return _table(["arm", "architecture", "metric", "worst", "best"], [
+        {"arm": arm, "architecture": architecture, "metric": metric, **_gap(evaluation, arm, architecture, metric)}
+        for arm in evaluation.predictions.arms
+        for architecture in evaluation.architectures
+        for metric in evaluation.metrics
+    ])
+
+
+def check_arm(evaluation: Evaluation, arm: str) -> None:
+    """Raises ValueError when no run of this arm is in the table."""
+    if arm not in evaluation.predictions.arms:
+        raise ValueError(f"no predictions of arm {arm}; the table holds {', '.join(evaluation.predictions.arms)}")
+
+
+def _numbers(evaluation: Evaluation, metric: str, group: str, compute) -> dict:
+    """The shared columns of one row; `compute(key)` gives values by seed [S] and draws [B]."""
+    support = evaluation.support[metric, group]
+    seeds = len(evaluation.predictions.seeds)
+    if support.reason:
+        estimate, by_seed = Estimate.missing(support.reason, n=support.n_images, confidence=evaluation.confidence), np.full(seeds, np.nan)
+    else:
+        by_seed, draws = compute(evaluation.key(metric, group))
+        estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=support.n_images)
+    counts = {"n_images": support.n_images, "n_clusters": support.n_clusters, "n_positives": support.n_positives}
+    return _row(estimate, by_seed, counts, [support.note] if estimate.estimable else [])
+
+
+def _gap(evaluation: Evaluation, arm: str, architecture: str, metric: str) -> dict:
+    shared, excluded = evaluation.shared_classes(metric)
+    left_out = [f"{group} left out ({reason})" for group, reason in excluded.items()]
+    compared = [group for group in evaluation.groups if group not in excluded]
+    seeds = len(evaluation.predictions.seeds)
+    if len(compared) < 2:
+        reason = "; ".join([f"{len(compared)} of {len(evaluation.groups)} groups estimable, needs 2", *left_out])
+        none = {"n_images": 0, "n_clusters": 0, "n_positives": None}
+        missing = Estimate.missing(reason, confidence=evaluation.confidence)
+        return {"worst": None, "best": None, **_row(missing, np.full(seeds, np.nan), none, [])}
+    keys = {group: Key(metric, group, shared) for group in compared}
+    higher = MEASURES[metric].higher_is_better
+    values = {group: evaluation.of(arm, architecture, key) for group, key in keys.items()}
+    if sum(value == value for value in values.values()) < 2:
+        none = {"n_images": 0, "n_clusters": 0, "n_positives": None}
+        missing = Estimate.missing("undefined on this sample", confidence=evaluation.confidence)
+        return {"worst": None, "best": None, **_row(missing, np.full(seeds, np.nan), none, left_out)}
+    worst, best = extremes(values, higher_is_better=higher)
+    sign = 1 if higher else -1
+    by_seed = sign * (evaluation.by_seed(arm, architecture, keys[best]) - evaluation.by_seed(arm, architecture, keys[worst]))
+    draws = sign * (evaluation.draws_of(arm, architecture, keys[best]) - evaluation.draws_of(arm, architecture, keys[worst]))
+    pair = [evaluation.support[metric, group] for group in (worst, best)]
+    counts = {
+        name: min(numbers) if None not in (numbers := [getattr(s, name) for s in pair]) else None
+        for name in ("n_images", "n_clusters", "n_positives")
+    }
+    classes = evaluation.predictions.classes
+    over = f"over {', '.join(classes[k] for k in shared)}" if shared and len(shared) < len(classes) else ""
+    estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=counts["n_images"])
+    return {"worst": worst, "best": best, **_row(estimate, by_seed, counts, [BIASED, over, *left_out])}
+
+
+def _row(estimate: Estimate, by_seed: np.ndarray, counts: dict, notes: list[str]) -> dict:
+    if not estimate.estimable:
+        notes = [f"not estimable: {estimate.reason}", *notes]
+    if len(by_seed) == 1:
+        notes = [*notes, ONE_SEED]
+    spread = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else float("nan")
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, **counts,
+            "seeds": len(by_seed), "seed_spread": spread, "note": "; ".join(filter(None, notes))}
+
+
+def _table(names: list[str], rows: list[dict]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=[*names, *_NUMBERS])
+    return frame.astype({"value": float, "low": float, "high": float, "seed_spread": float, "n_images": "Int64",
+                         "n_clusters": "Int64", "n_positives": "Int64", "seeds": "Int64"})

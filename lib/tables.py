@@ -1,0 +1,137 @@
+"""The Parquet tables that stages talk through, each with a schema checked on write and on read (DESIGN §3)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+import pyarrow.parquet
+
+SPLITS = ("train", "validation", "test")
+
+
+class TableError(ValueError):
+    """A table is missing or breaks its contract; the message says which column and what would fix it."""
+
+
+def _text(**options: Any) -> pa.Column:
+    return pa.Column(str, pa.Check.str_length(min_value=1), **options)
+
+
+def _share(**options: Any) -> pa.Column:
+    return pa.Column(float, pa.Check.in_range(0, 1), **options)
+
+
+TONE      = pa.Column("Int8", pa.Check.in_range(1, 6), nullable=True)          # Fitzpatrick type, where annotated
+INSIDE    = pa.Check(
+    lambda path: not (path.startswith("/") or ".." in path.split("/") or "\\" in path),
+    element_wise=True,
+    error="leaves its root",
+)
+PERSON    = {
+    "diagnosis":  _text(),
+    "tone":       TONE,
+    "group":      _text(nullable=True),
+    "patient_id": _text(),
+    "lesion_id":  _text(),
+    "cluster_id": _text(),                                                      # unit of splitting and of the bootstrap
+}
+
+
+def _in_one_split(column: str) -> pa.Check:
+    return pa.Check(lambda t: t.groupby(column)["split"].nunique().le(1).all(), error=f"a {column} lies in two splits")
+
+
+SAMPLES = pa.DataFrameSchema(
+    {
+        "image_id":  _text(unique=True),
+        "path":      pa.Column(str, INSIDE),                                    # posix, relative to its source's root
+        "dataset":   _text(),                                                   # the source's name in the study
+        "domain":    _text(),
+        "label":     _text(),
+        **PERSON,
+        "split":     pa.Column(str, pa.Check.isin(SPLITS)),
+        "sha256":    pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$")),
+        "mask_path": pa.Column(str, INSIDE, nullable=True),
+        "ita":       pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),   # degrees, lesion-free skin
+        "width":     pa.Column("Int32", pa.Check.ge(1)),
+        "height":    pa.Column("Int32", pa.Check.ge(1)),
+    },
+    strict=True,
+    checks=[_in_one_split("cluster_id"), _in_one_split("patient_id")],
+)
+
+PREDICTIONS = pa.DataFrameSchema(
+    {
+        "image_id":       _text(),
+        "split":          pa.Column(str, pa.Check.isin(("validation", "test"))),
+        "fold":           pa.Column("Int8"),
+        "arm":            _text(),
+        "architecture":   _text(),
+        "seed":           pa.Column("Int32"),
+        "train_fraction": _share(),
+        "condition":      _text(),                                              # clean, or a distortion
+        "target":         _text(),
+        "y_true":         pa.Column("Int16", pa.Check.ge(0)),                   # index into the file's classes
+        r"^p_\d+$":       _share(regex=True),                                   # temperature-calibrated probabilities
+        "threshold":      _share(nullable=True),                                # on the summed probability of the positive classes
+        **PERSON,
+    },
+    strict=True,
+    unique=["image_id", "fold", "arm", "architecture", "seed", "train_fraction", "condition", "target"],
+    checks=[
+        pa.Check(lambda t: (t.filter(regex=r"^p_\d+$").sum(axis=1) - 1).abs() < 1e-6, error="probabilities do not sum to 1"),
+        pa.Check(lambda t: t["y_true"] < t.filter(regex=r"^p_\d+$").shape[1], error="y_true points past the last class"),
+    ],
+)
+
+SCHEMAS = {"samples": SAMPLES, "predictions": PREDICTIONS}
+
+
+def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Check `frame` against the schema called `name` and write it in one step (temporary file, then rename).
+
+    `metadata` is plain JSON kept in the file's header. Raises TableError.
+    """
+    checked = _check(name, frame, "about to be written")
+    table = pyarrow.Table.from_pandas(checked, preserve_index=False)
+    header = json.dumps(dict(metadata or {}), ensure_ascii=False)
+    table = table.replace_schema_metadata({"pandas": table.schema.metadata[b"pandas"], "counterbalance": header})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    pyarrow.parquet.write_table(table, temporary)
+    temporary.replace(path)
+
+
+def read_table(name: str, path: Path) -> pd.DataFrame:
+    """The table at `path`, checked. Raises TableError when it is missing, unreadable or breaks its contract."""
+    return _check(name, _open(name, path).to_pandas(), str(path))
+
+
+def read_metadata(path: Path) -> dict:
+    """What `write_table` was given as metadata."""
+    return json.loads(pyarrow.parquet.read_schema(path).metadata.get(b"counterbalance", b"{}"))
+
+
+def _open(name: str, path: Path) -> pyarrow.Table:
+    if not path.is_file():
+        raise TableError(f"{name}: no file {path}; run the stage that makes it")
+    try:
+        return pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowInvalid as error:
+        raise TableError(f"{name}: {path} is not a readable Parquet file ({error}); delete it and run its stage again") from None
+
+
+def _check(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    try:
+        return SCHEMAS[name].validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases.drop_duplicates(["column", "check"])
+        first = "; ".join(f"{case.column or 'table'}: {case.check} (e.g. {case.failure_case!r})" for case in cases.head(4).itertuples())
+        raise TableError(f"{name} ({where}) breaks its contract: {first}") from None

@@ -1,0 +1,1 @@
+"""What every trainer shares: randomness derived from (seed, purpose, step), atomic checkpoints, a reproducible machine."""

@@ -1,0 +1,37 @@
+"""The machine as the study asks for it: threads, deterministic algorithms, device and precision through Hugging Face accelerate."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from lib.study import Compute
+
+
+def prepare_machine(compute: Compute) -> Accelerator:
+    """Set threads and deterministic algorithms, and return the accelerator every trainer runs under.
+
+    On the CPU an operation without a deterministic form raises; on a GPU it warns (a few have none) and results agree to rounding.
+    Under `accelerate launch` each process gets its own device. ValueError when the device or the precision is not to be had.
+    """
+    on_cpu = compute.device == "cpu" or not torch.cuda.is_available()
+    if compute.device == "cuda" and on_cpu:
+        raise ValueError("compute.device is cuda, and torch sees no GPU; set compute.device: auto or cpu")
+    if compute.precision == "fp16" and on_cpu:
+        raise ValueError("compute.precision: fp16 needs a GPU; use bf16 or no")
+    torch.set_num_threads(compute.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")      # cuBLAS is reproducible only with a fixed workspace
+    torch.use_deterministic_algorithms(True, warn_only=not on_cpu)
+    torch.backends.cudnn.benchmark = False
+    wanted = (on_cpu, compute.precision)
+    if AcceleratorState._shared_state and wanted != _present():
+        AcceleratorState._reset_state(reset_partial_state=True)      # accelerate keeps one state per process
+    return Accelerator(cpu=on_cpu, mixed_precision=compute.precision)
+
+
+def _present() -> tuple[bool, str]:
+    state = AcceleratorState()
+    return state.device.type == "cpu", state.mixed_precision

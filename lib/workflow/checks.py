@@ -1,0 +1,70 @@
+"""A study file as a plan, with every name in it checked against what the library knows."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from lib.classify.architectures import find_architecture
+from lib.classify.arms import find_arm
+from lib.data.info import INFO
+from lib.study import Study, StudyError, load_study, place_of
+from lib.workflow.plan import Plan, make_plan
+
+
+def load_plan(
+    study_file: str,                             # relative to the current folder or to the checkout
+    overrides:  dict[str, Any] | None = None,    # {"classifier.epochs": 5}
+) -> Plan:
+    """Read a study and lay out its jobs. Raises StudyError with file and line, unknown arms, networks, data sets and metrics included."""
+    study = load_study(study_file, overrides)
+    for key, check in CHECKS.items():
+        try:
+            check(study)
+        except ValueError as error:
+            text = str(error).removeprefix(f"{key}: ")
+            raise StudyError(f"{place_of(key, study_file, overrides)}  {key}: {text}") from None
+    return make_plan(study)
+
+
+def _sources(study: Study) -> None:
+    for source in study.data.sources:
+        if source.dataset not in INFO:
+            close = difflib.get_close_matches(source.dataset, INFO, 1, 0.5)
+            advice = f"did you mean {close[0]}? " if close else ""
+            raise ValueError(f"no data set is called {source.dataset!r}; {advice}known: {', '.join(INFO)}")
+
+
+def _arms(study: Study) -> None:
+    for arm in study.classifier.arms:
+        find_arm(arm)
+
+
+def _architectures(study: Study) -> None:
+    for name in study.classifier.architectures:
+        find_architecture(name)
+
+
+def _metrics(study: Study) -> None:
+    for name in study.statistics.metrics:
+        _metric(name, study)
+
+
+def _primary(study: Study) -> None:
+    _metric(study.statistics.primary.metric, study)
+
+
+def _metric(name: str, study: Study) -> None:
+    from lib.metrics.registry import get_measure
+
+    if get_measure(name).needs_positive and not study.labels.positive:
+        raise ValueError(f"{name} needs to know which classes are positive; name them in labels.positive")
+
+
+CHECKS = {
+    "data.sources":              _sources,
+    "classifier.arms":           _arms,
+    "classifier.architectures":  _architectures,
+    "statistics.metrics":        _metrics,
+    "statistics.primary.metric": _primary,
+}

@@ -1,0 +1,107 @@
+"""The command line of `run_all.py`. Nothing heavy is imported before the arguments are understood."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 done; 1 a stage failed or the run could not start; 2 the study file or the command line is wrong."""
+    options = _parser().parse_args(arguments)
+
+    from lib.study import ROOT
+    from lib.study_file import StudyError, parse_override, written
+    from lib.workflow.checks import load_plan
+
+    try:
+        overrides = dict(parse_override(text) for text in options.param)
+        study_file = written(options.study, ROOT)
+        plan = load_plan(study_file, overrides)
+        stages = {name: [_stage(text) for text in getattr(options, name)] for name in ("only", "force", "accept")}
+        until = _stage(options.until) if options.until else None
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+    from lib.workflow import runner
+
+    request = runner.Request(
+        study_file = study_file,
+        overrides  = overrides,
+        only       = tuple(stages["only"]),
+        until      = until,
+        force      = tuple(stages["force"]),
+        jobs       = options.jobs,
+        gpus       = options.gpus,
+        executor   = options.executor,
+    )
+    try:
+        if stages["accept"]:
+            for stage in stages["accept"]:
+                print(f"{stage}: {runner.accept(plan, stage)} job(s) marked as still valid")
+            return 0
+        if options.status or options.dry_run:
+            return _show_status(runner.status(plan, runner.chosen_jobs(plan, request), request.force), dry=options.dry_run)
+        code = runner.run(plan, request)
+    except runner.RunError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+    from lib.workflow.index import write_index
+
+    print(f"\nreport: {os.path.relpath(write_index(plan, study_file, overrides))}")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_all.py",
+        description="Run a study: every notebook that is not up to date, in order, in parallel where it can be.",
+        epilog="S is a stage's number or name: 07 or 07_classifier. Exit: 0 done, 1 a stage failed, 2 the study file is wrong.",
+    )
+    add = parser.add_argument
+    add("study", nargs="?", default="params/demo.yaml", help="a study file (default: params/demo.yaml)")
+    add("--only", action="append", default=[], metavar="S", help="this stage and nothing before it (may be given several times)")
+    add("--until", metavar="S", help="this stage and everything it needs")
+    add("--force", action="append", default=[], metavar="S", help="run this stage even if it is up to date, from the start")
+    add("--accept", action="append", default=[], metavar="S", help="mark a stage as still valid after an edit that cannot matter")
+    add("-p", "--param", action="append", default=[], metavar="K=V", help="override a parameter: -p classifier.epochs=5")
+    add("--jobs", type=_positive, metavar="N", help="jobs at once (default: cores / threads per job)")
+    add("--gpus", type=_whole, default=0, metavar="N", help="GPUs to share out, one per job (default: 0)")
+    add("--executor", default="local", help="a Snakemake executor plugin: local, slurm, kubernetes …")
+    add("--dry-run", action="store_true", help="say what would run, run nothing")
+    add("--status", action="store_true", help="say what is up to date and why the rest is not")
+    return parser
+
+
+def _stage(text: str) -> str:
+    from lib.study_file import StudyError
+    from lib.workflow.stages import STAGES
+
+    found = [name for name in STAGES if name == text or name.split("_")[0] == text]
+    if not found:
+        raise StudyError(f"{text}: no such stage; there are {', '.join(STAGES)}")
+    return found[0]
+
+
+def _show_status(reasons: dict[str, list[str]], *, dry: bool) -> int:
+    for job, why in reasons.items():
+        state = ("would run" if dry else "stale") if why else "up to date"
+        print(f"{job:<44} {state:<11}" + (f" {'; '.join(why)}" if why else ""))
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
+    return value

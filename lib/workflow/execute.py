@@ -1,0 +1,146 @@
+"""Run one job: execute its notebook in a fresh kernel, check that it finished, and only then say so (DESIGN §5).
+
+The engine calls `python -m lib.workflow.execute STUDY.yaml --job ID`. Order of what appears: tables and `finished.json` (by the notebook),
+executed notebook, HTML, provenance, `record.json`, the engine's marker. A kill between any two leaves a job that simply runs again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lib.study import ROOT, StudyError
+from lib.workflow.checks import load_plan
+from lib.workflow.events import tell
+from lib.workflow.gpu import gpu_slot
+from lib.workflow.keys import damaged, differences, full_key, outputs_hash, read_json, write_json
+from lib.workflow.plan import Job, Plan, outputs_root
+from lib.workflow.process import die_with_parent
+from lib.workflow.provenance import environment
+from lib.workflow.stage import FINISHED, HEADLESS
+
+
+class JobError(RuntimeError):
+    """A job failed; the message is what the person at the terminal needs."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one job. 0 done or unchanged, 1 failed, 2 the study file is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m lib.workflow.execute")
+    parser.add_argument("study")
+    parser.add_argument("--job", required=True, help="stage, or stage/chunk")
+    parser.add_argument("--overrides", default="{}", help="JSON object of dotted keys")
+    parser.add_argument("--gpus", type=int, default=0)
+    options = parser.parse_args(arguments)
+    die_with_parent()
+    overrides = json.loads(options.overrides)
+    try:
+        plan = load_plan(options.study, overrides)
+        job = plan.find(*(options.job.split("/", 1) if "/" in options.job else (options.job, None)))
+    except (StudyError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    lock = job.state("lock").with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        return _run(plan, job, options.study, overrides, options.gpus)
+
+
+def _run(plan: Plan, job: Job, study_file: str, overrides: dict[str, Any], gpus: int) -> int:
+    key = full_key(plan, job)
+    record = read_json(job.record)
+    if record and record["key"] == key and not damaged(job, record):
+        tell(job.study, job.id, "unchanged")
+        write_json(job.state("done"), {"outputs": outputs_hash(job)})
+        return 0
+    started = time.time()
+    tell(job.study, job.id, "started")
+    job.state("failed").unlink(missing_ok=True)
+    try:
+        with gpu_slot(gpus if job.stage.gpu else 0, outputs_root() / ".state" / "gpu") as gpu:
+            finished = _execute_notebook(job, study_file, overrides, gpu)
+        moved = differences(key, full_key(load_plan(study_file, overrides), job))
+        if moved:
+            raise JobError(f"{job.id}: something changed while it ran ({'; '.join(moved[:3])}); run again")
+    except JobError as error:
+        write_json(job.state("failed"), {"message": str(error)})
+        tell(job.study, job.id, "failed", message=str(error))
+        return 1
+    seconds = time.time() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    write_json(job.folder / "provenance.json", {**environment(), "seconds": round(seconds, 1), "peak_memory_bytes": peak,
+                                                "study": study_file, "overrides": overrides, "figures": finished["figures"]})
+    write_json(job.record, {"key": key, "outputs": finished["outputs"], "tables": finished["tables"]})
+    write_json(job.state("done"), {"outputs": outputs_hash(job)})
+    tell(job.study, job.id, "done", seconds=seconds)
+    return 0
+
+
+def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu: int | None) -> dict:
+    """Execute into a temporary file, rename on success; returns what the notebook said it made. Raises JobError."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    job.folder.mkdir(parents=True, exist_ok=True)
+    temporary = job.folder / f".{job.executed.name}.{os.getpid()}"
+    failed = job.folder / f"{job.stage.name}.failed.ipynb"
+    runtime = tempfile.mkdtemp(prefix="cb-")                            # short: the path of a Unix socket has 107 bytes at most
+    os.environ.update(_kernel_environment(runtime, gpu))
+    parameters = {"study": study_file, "overrides": overrides} | ({"chunk": job.chunk} if job.chunk else {})
+    try:
+        papermill.execute_notebook(                                     # without an `ip` the sockets of parallel jobs collide
+            job.notebook, temporary, parameters=parameters, progress_bar=False, cwd=str(ROOT),
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{runtime}/kernel"}}),
+            on_cell_start=lambda cell, cell_index: tell(job.study, job.id, "cell", cell=cell_index),
+        )
+    except papermill.PapermillExecutionError as error:
+        temporary.replace(failed)
+        raise JobError(f"{job.id}: {_say_error(error)}\n  notebook: {_shown(failed)} (cell {error.cell_index + 1})") from None
+    except DeadKernelError:
+        temporary.unlink(missing_ok=True)
+        raise JobError(f"{job.id}: the kernel died, most often because memory ran out; use fewer --jobs or smaller batches") from None
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+    finished = read_json(job.folder / FINISHED)
+    if finished is None:
+        temporary.replace(failed)
+        raise JobError(f"{job.id}: the notebook ended without run.finish(…), so nothing counts\n  notebook: {_shown(failed)}")
+    from lib.report.page import notebook_page
+
+    temporary.replace(job.executed)
+    notebook_page(job.executed, title=f"{job.id} · {job.study}", index="../" * (1 + job.id.count("/")) + "index.html")
+    failed.unlink(missing_ok=True)
+    return finished
+
+
+def _kernel_environment(runtime: str, gpu: int | None) -> dict[str, str]:
+    """Environment of the kernel: this checkout first, reproducible hashing, no display, its own GPU."""
+    chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": str(gpu)}
+    return {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", "MPLBACKEND": "agg", "JUPYTER_RUNTIME_DIR": runtime,
+            "IPYTHONDIR": f"{runtime}/ipython", HEADLESS: "1", **chosen}
+
+
+def _say_error(error: Any) -> str:
+    """The cell's error without its traceback; ours are sentences already, others keep their type's name."""
+    text = str(error.evalue).strip()
+    ours = error.ename.endswith("Error") and error.ename in {"StageError", "StudyError", "DataError", "TableError"}
+    return text if ours else f"{error.ename}: {text}"
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The front page of a study: verdict, headline table, figures, then where everything comes from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+
+from lib.report.page import write_page
+from lib.study import fingerprint
+from lib.workflow.keys import read_json, why_stale
+from lib.workflow.plan import Job, Plan, outputs_root
+
+VERDICT_STAGE = "09_statistics"
+
+
+def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
+    """Write `outputs/<study>/index.html` from what the stages left, and return its path."""
+    path = outputs_root() / plan.study.name / "index.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    jobs = [_job(plan, job) for job in plan.jobs]
+    metrics = {job.id: read_json(job.folder / "metrics.json") or {} for job in plan.jobs if read_json(job.record)}
+    verdict = metrics.get(VERDICT_STAGE, {})
+    templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
+    body = templates.get_template("index.html").render(
+        study      = plan.study,
+        verdict    = verdict.get("verdict"),
+        headline   = _headline(verdict.get("headline"), plan),
+        failures   = [message["message"] for job in plan.jobs if (message := read_json(job.state("failed")))],
+        sections   = _sections(plan, jobs, metrics),
+        jobs       = jobs,
+        provenance = _provenance(plan, study_file, overrides),
+    )
+    write_page(path, title=plan.study.title, body=body)
+    return path
+
+
+def _job(plan: Plan, job: Job) -> dict[str, Any]:
+    record, origin = read_json(job.record), read_json(job.folder / "provenance.json") or {}
+    why = why_stale(plan, job)
+    base = os.path.relpath(job.folder, outputs_root() / plan.study.name).replace(os.sep, "/")
+    return {
+        "id":       job.id,
+        "stage":    job.stage.name,
+        "made":     record is not None,
+        "link":     f"{base}/{job.stage.name}.html",
+        "notebook": f"{base}/{job.stage.name}.ipynb",
+        "metrics":  f"{base}/metrics.json",
+        "tables":   [{"name": name, "path": f"{base}/{name}"} for name in (record or {}).get("tables", [])],
+        "figures":  [{"path": f"{base}/figures/{name}.png", "caption": text} for name, text in origin.get("figures", {}).items()],
+        "seconds":  f"{origin['seconds']:.0f}" if "seconds" in origin else "",
+        "memory":   f"{origin['peak_memory_bytes'] / 2**30:.1f} GB" if "peak_memory_bytes" in origin else "",
+        "state":    "; ".join(why[:2]) if why else "up to date",
+    }
+
+
+def _sections(plan: Plan, jobs: list[dict], metrics: dict[str, dict]) -> list[dict]:
+    """Stages with something to show, the answer first."""
+    sections = []
+    for name in sorted({job.stage.name for job in plan.jobs}, key=lambda name: (name != VERDICT_STAGE, name)):
+        mine = [job for job in jobs if job["stage"] == name and job["made"]]
+        if mine:
+            findings = [sentence for job in mine for sentence in metrics[job["id"]].get("findings", [])]
+            sections.append({"question": plan.of(name)[0].stage.question, "jobs": mine, "findings": findings})
+    return sections
+
+
+def _headline(table: dict | None, plan: Plan) -> dict | None:
+    return table and {**table, "job": VERDICT_STAGE, "link": f"{VERDICT_STAGE}/{VERDICT_STAGE}.html"}
+
+
+def _provenance(plan: Plan, study_file: str, overrides: dict[str, Any]) -> list[tuple[str, str]]:
+    command = " ".join(["python run_all.py", study_file, *(f"-p {key}={value}" for key, value in overrides.items())])
+    made = [origin for job in plan.jobs if (origin := read_json(job.folder / "provenance.json"))]
+    rows = [("command", command), ("parameters hash", fingerprint(plan.study.as_dict()))]
+    for name in ("commit", "device", "python", "packages"):
+        values = sorted({origin[name] for origin in made if name in origin})
+        rows.append((name, "; ".join(values)))
+    rows.append(("seconds, all stages", f"{sum(origin.get('seconds', 0) for origin in made):.0f}"))
+    accepted = [f"{job.id}: {', '.join(reasons)}" for job in plan.jobs
+                for reasons in (read_json(job.folder / "provenance.json") or {}).get("accepted", [])]
+    return rows + [("accepted as still valid", text) for text in accepted]

@@ -1,0 +1,131 @@
+"""What a job depends on, what it was made from, and therefore why it is stale.
+
+A key is plain JSON: the notebook's hash, the hash of every module it imports, the parameter values it may see, its cells of the grid,
+and a hash of each input job's outputs. A finished job keeps its key in `record.json`; it is stale when the two differ, or when
+something it made is missing or altered, and for no other reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lib.study import ROOT, Study, fingerprint
+from lib.workflow.plan import Job, Plan
+from lib.workflow.sources import notebook_hash, notebook_sources
+from lib.workflow.stages import Stage
+
+
+def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
+    """The parameter values a stage may see, as dotted leaves: {"split.seed": 42, …}."""
+    leaves = dict(_leaves(study.as_dict()))
+    shown = {key: value for key, value in leaves.items() if _under(key, stage.params)}
+    return {key: value for key, value in shown.items() if not _under(key, stage.hidden)}
+
+
+def static_key(plan: Plan, job: Job) -> dict[str, Any]:
+    """The part of a job's key that is known before anything runs."""
+    return {
+        "notebook": notebook_hash(job.notebook),
+        "sources":  notebook_sources(job.notebook, ROOT),
+        "params":   visible_params(plan.study, job.stage),
+        "cells":    list(job.cells),
+    }
+
+
+def full_key(plan: Plan, job: Job) -> dict[str, Any]:
+    """The key with a hash of every input's outputs (None while an input is not there)."""
+    return static_key(plan, job) | {"inputs": {other.id: outputs_hash(other) for other in plan.inputs(job)}}
+
+
+def outputs_hash(job: Job) -> str | None:
+    """One hash over the tables of a finished job, or None. Only tables cross a stage: a restyled figure makes nothing after it stale."""
+    record = read_json(job.record)
+    return fingerprint({name: record["outputs"][name] for name in record["tables"]}) if record else None
+
+
+def why_stale(plan: Plan, job: Job) -> list[str]:
+    """Reasons to run the job, for people; empty when it is up to date. Inputs that are stale themselves are not looked through."""
+    record = read_json(job.record)
+    if record is None:
+        return ["not made yet"]
+    damage = damaged(job, record)
+    if damage:
+        return damage
+    return differences(record["key"], full_key(plan, job))
+
+
+def damaged(job: Job, record: dict) -> list[str]:
+    """Outputs that are missing or are not what the job left."""
+    reasons = []
+    for name, digest in record["outputs"].items():
+        path = job.folder / name
+        if not path.is_file():
+            reasons.append(f"{name} is missing")
+        elif file_hash(path) != digest:
+            reasons.append(f"{name} was altered")
+    if not job.executed.is_file():
+        reasons.append(f"{job.executed.name} is missing")
+    return reasons
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """What changed from one key to the other, a phrase each."""
+    reasons = []
+    if old["notebook"] != new["notebook"]:
+        reasons.append("the notebook changed")
+    reasons += [f"{name} {how}" for name, how in _changes(old["sources"], new["sources"])]
+    for name, how in _changes(old["params"], new["params"]):
+        shown = f"{_short(old['params'][name])} → {_short(new['params'][name])}" if how == "changed" else how
+        reasons.append(f"{name} {shown}")
+    reasons += [f"input {name} {how}" for name, how in _changes(old["inputs"], new["inputs"])]
+    if old["cells"] != new["cells"]:
+        reasons.append("its part of the grid changed")
+    return reasons
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, 16 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def read_json(path: Path) -> dict | None:
+    """The JSON object in a file; None when the file is missing or cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON in one step: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _leaves(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Mappings are opened; lists and single values are leaves."""
+    if isinstance(value, dict) and value:
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key))]
+    return [(prefix, value)]
+
+
+def _under(key: str, prefixes: tuple[str, ...]) -> bool:
+    return any(key == prefix or key.startswith(prefix + ".") for prefix in prefixes)
+
+
+def _changes(old: dict, new: dict) -> list[tuple[str, str]]:
+    gone = [(name, "is gone") for name in old if name not in new]
+    come = [(name, "is new") for name in new if name not in old]
+    return [(name, "changed") for name in new if name in old and old[name] != new[name]] + come + gone
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "…"

@@ -1,0 +1,105 @@
+"""The jobs of a study and where each keeps its things. Readers take chunks from here, never from a glob."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib.study import ROOT, Study
+from lib.workflow.stages import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one notebook."""
+
+    study: str                                          # the study's name
+    stage: Stage
+    chunk: str | None                                   # of a stage that fans out
+    cells: tuple[dict, ...] = ()                        # what the chunk covers
+
+    @property
+    def id(self) -> str:
+        """`07_classifier/real-small_cnn-3f2a91c0`"""
+        return f"{self.stage.name}/{self.chunk}" if self.chunk else self.stage.name
+
+    @property
+    def folder(self) -> Path:
+        """Where its tables, figures and executed notebook lie."""
+        return outputs_root() / self.study / self.id
+
+    @property
+    def notebook(self) -> Path:
+        """The committed notebook."""
+        return ROOT / "notebooks" / f"{self.stage.name}.ipynb"
+
+    @property
+    def executed(self) -> Path:
+        """The executed notebook; its HTML stands beside it."""
+        return self.folder / f"{self.stage.name}.ipynb"
+
+    @property
+    def record(self) -> Path:
+        """What it was made from, and the hashes of what it made."""
+        return self.folder / "record.json"
+
+    def state(self, kind: str) -> Path:
+        """Engine files: `key` (what it depends on now), `done` (the engine's marker), `failed`, `lock`."""
+        return state_root(self.study) / kind / f"{self.id}.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every job of a study, in order."""
+
+    study: Study
+    jobs:  tuple[Job, ...]
+
+    def of(self, stage: str) -> list[Job]:
+        """The jobs of one stage."""
+        return [job for job in self.jobs if job.stage.name == stage]
+
+    def inputs(self, job: Job) -> list[Job]:
+        """The jobs whose outputs `job` reads."""
+        return [other for name in job.stage.reads for other in self.of(name)]
+
+    def find(self, stage: str, chunk: str | None) -> Job:
+        """One job; `chunk=None` on a stage that fans out means its first chunk."""
+        jobs = self.of(stage)
+        if chunk is None:
+            return jobs[0]
+        found = next((job for job in jobs if job.chunk == chunk), None)
+        if found is None:
+            raise ValueError(f"{stage} has no chunk {chunk!r} in this study; it has {', '.join(str(job.chunk) for job in jobs)}")
+        return found
+
+
+def make_plan(study: Study) -> Plan:
+    """All jobs the study asks for."""
+    jobs: list[Job] = []
+    for stage in STAGES.values():
+        if stage.chunks is None:
+            jobs.append(Job(study.name, stage, None))
+        else:
+            jobs += [Job(study.name, stage, chunk, tuple(cells)) for chunk, cells in stage.chunks(study).items()]
+    return Plan(study, tuple(jobs))
+
+
+def outputs_root() -> Path:
+    """`outputs/` of the checkout, or the folder named by OUTPUTS_ROOT."""
+    return _folder("OUTPUTS_ROOT", "outputs")
+
+
+def data_root() -> Path:
+    """`data/` of the checkout, or the folder named by DATA_ROOT (relative to the checkout)."""
+    return _folder("DATA_ROOT", "data")
+
+
+def state_root(study: str) -> Path:
+    """Engine state of a study."""
+    return outputs_root() / ".state" / study
+
+
+def _folder(variable: str, default: str) -> Path:
+    return (ROOT / (os.environ.get(variable) or default)).resolve()

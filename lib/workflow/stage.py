@@ -1,0 +1,209 @@
+"""What a notebook holds in its hand: its parameters, its inputs, and the one way to leave results behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lib.study import ROOT, Section, Study, fingerprint
+from lib.workflow.checks import load_plan
+from lib.workflow.keys import file_hash, outputs_hash, read_json, visible_params, write_json
+from lib.workflow.plan import Job, Plan, data_root, outputs_root
+from lib.workflow.process import die_with_parent
+from lib.workflow.sources import module_sources
+from lib.workflow.stages import STAGES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+HEADLESS = "COUNTERBALANCE_HEADLESS"                    # set by the executor for the kernels it starts
+FINISHED = "finished.json"                              # written last by `Run.finish`; without it a notebook did not end
+
+
+class StageError(RuntimeError):
+    """A notebook cannot go on; the message says which command helps."""
+
+
+class View:
+    """The part of a study that a stage declares in `stages.py`; reading anything else is an error, so staleness stays exact."""
+
+    def __init__(self, section: Section, stage: str, allowed: tuple[str, ...], prefix: str = ""):
+        self._section, self._stage, self._allowed, self._prefix = section, stage, allowed, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        key = f"{self._prefix}{name}"
+        value = getattr(self._section, name)
+        if key in self._allowed or any(key.startswith(f"{whole}.") for whole in self._allowed):
+            return value
+        if isinstance(value, Section) and any(part.startswith(f"{key}.") for part in self._allowed):
+            return View(value, self._stage, self._allowed, f"{key}.")
+        raise StageError(f"{self._stage} reads study.{key} but does not declare it; add it to `params` in lib/workflow/stages.py")
+
+
+@dataclass
+class Run:
+    """One stage being executed. Made by `open_stage`."""
+
+    plan:       Plan
+    job:        Job
+    study_file: str
+    overrides:  dict[str, Any]
+    _figures:   dict[str, str] = field(default_factory=dict)
+    _files:     list[str]      = field(default_factory=list)
+
+    @property
+    def study(self) -> View:
+        """The parameters this stage may see."""
+        return View(self.plan.study, self.job.stage.name, (*self.job.stage.params, "name", "title", "question"))
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage (or chunk) keeps what it makes."""
+        return self.job.folder
+
+    @property
+    def cells(self) -> tuple[dict, ...]:
+        """Its part of the grid."""
+        return self.job.cells
+
+    @property
+    def threads(self) -> int:
+        """Threads per job."""
+        return self.plan.study.compute.threads
+
+    @cached_property
+    def roots(self) -> dict[str, Path]:
+        """Source name → the folder its image paths are relative to; sources that draw their images keep them under 01_eda."""
+        made = outputs_root() / self.plan.study.name / "01_eda" / "images"
+        return {
+            source.title: made / source.title if source.phantom else data_root()
+            for source in self.plan.study.data.sources
+        }
+
+    @property
+    def scratch(self) -> Path:
+        """Caches shared by the study's stages; safe to delete."""
+        return outputs_root() / ".state" / self.plan.study.name / "cache"
+
+    def fingerprint(self, module: str, *values: Any) -> str:
+        """Hash of a module's sources with all it imports, this stage's parameters and inputs, and `values`.
+
+        Names unfinished work (a checkpoint, half a data set) so that it is taken up again only where it still fits.
+        """
+        inputs = {other.id: outputs_hash(other) for other in self.plan.inputs(self.job)}
+        return fingerprint([module_sources(module, ROOT), visible_params(self.plan.study, self.job.stage), inputs, *values])
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it."""
+        import pandas as pd
+
+        from lib.tables import read_table
+
+        maker = next(stage for stage in STAGES.values() if table in stage.writes)
+        paths = [job.folder / f"{table}.parquet" for job in self.plan.of(maker.name)]
+        self._require(maker.name, paths)
+        return pd.concat([read_table(table, path) for path in paths], ignore_index=True)
+
+    def read_metrics(self, stage: str) -> dict[str, dict]:
+        """Job id → its metrics.json."""
+        jobs = self.plan.of(stage)
+        self._require(stage, [job.folder / "metrics.json" for job in jobs])
+        return {job.id: read_json(job.folder / "metrics.json") for job in jobs}
+
+    def table_metadata(self, table: str) -> dict:
+        """Header of the first chunk of a table (class order and the like)."""
+        from lib.tables import read_metadata
+
+        maker = next(stage for stage in STAGES.values() if table in stage.writes)
+        return read_metadata(self.plan.of(maker.name)[0].folder / f"{table}.parquet")
+
+    def stamp(self) -> Any:
+        """Where this run comes from: study, code, versions, device."""
+        import pandas as pd
+
+        from lib.report.words import table
+        from lib.workflow.provenance import environment
+
+        facts = {"study": self.study_file, "overrides": self.overrides or "none", "job": self.job.id, **environment()}
+        return table(pd.DataFrame({"": facts.keys(), "value": [str(value) for value in facts.values()]}))
+
+    def figure(self, name: str, figure: Figure, caption: str) -> Any:
+        """Keep a figure under `figures/<name>.png` and show it; the caption is its alternative text and its title in the report."""
+        from IPython.display import Image
+
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        self.keep(f"figures/{name}.png", buffer.getvalue())
+        self._figures[name] = caption
+        return Image(data=buffer.getvalue(), format="png", width=min(900, int(figure.get_figwidth() * 96)), alt=caption)
+
+    def keep(self, name: str, content: bytes | str) -> Path:
+        """Write a file of this stage in one step."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+        self._files.append(name)
+        return path
+
+    def finish(self, *, metrics: dict, metadata: dict | None = None, **tables: pd.DataFrame) -> None:
+        """Write the stage's tables and metrics.json, then the completion marker. `metrics` is plain JSON without timings."""
+        from lib.tables import write_table
+
+        if set(self.job.stage.writes) != set(tables):
+            declared, given = (", ".join(names) or "no table" for names in (self.job.stage.writes, tables))
+            raise StageError(f"{self.job.stage.name} declares {declared} in lib/workflow/stages.py but finishes with {given}")
+        for name, frame in tables.items():
+            write_table(name, frame, self.folder / f"{name}.parquet", metadata)
+        write_json(self.folder / "metrics.json", metrics)
+        made = sorted({f"{name}.parquet" for name in tables} | {"metrics.json", *self._files})
+        write_json(self.folder / FINISHED, {
+            "outputs": {name: file_hash(self.folder / name) for name in made},
+            "tables":  sorted(f"{name}.parquet" for name in tables),
+            "figures": self._figures,
+        })
+        print(f"{self.job.id}: wrote {', '.join(name for name in made if '/' not in name)} and {len(self._figures)} figures")
+
+    def _require(self, stage: str, paths: list[Path]) -> None:
+        lacking = [path for path in paths if not path.is_file()]
+        if lacking:
+            options = "".join(f" -p {key}={value}" for key, value in self.overrides.items())
+            raise StageError(
+                f"{self.job.stage.name} needs {lacking[0].name} of {stage} ({len(lacking)} of {len(paths)} missing). "
+                f"Make it with: python run_all.py {self.study_file} --until {stage}{options}"
+            )
+
+
+def open_stage(
+    name:      str,                              # 01_eda …
+    study:     str = "params/demo.yaml",
+    overrides: dict[str, Any] | None = None,     # {"classifier.epochs": 5}
+    chunk:     str | None = None,                # of a stage that fans out; default: its first
+) -> Run:
+    """Load the study and stand at one stage of it. Raises StudyError or StageError."""
+    plan = load_plan(study, overrides)
+    run = Run(plan, plan.find(name, chunk), study, dict(overrides or {}))
+    os.chdir(ROOT)                                                      # JupyterLab starts kernels in notebooks/
+    if os.environ.get(HEADLESS):
+        die_with_parent()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / FINISHED).unlink(missing_ok=True)
+    shutil.rmtree(run.folder / "figures", ignore_errors=True)
+    _use_threads(plan.study)
+    return run
+
+
+def _use_threads(study: Study) -> None:
+    """Same threads in JupyterLab as headless: they are part of the result. Only libraries not loaded yet listen to the environment."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(study.compute.threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(study.compute.threads)
