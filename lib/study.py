@@ -332,7 +332,9 @@ def _explain(item: dict, places: dict[tuple, str], fallback: str) -> str:
         return f"{where}  {key}: is needed and not set"
     if kind == "value_error":
         return f"{where}  {key}: {item['msg'].removeprefix('Value error, ')}"
-    wanted = item["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    if kind == "too_short":
+        return f"{where}  {key}: has {item['ctx']['actual_length']} entries, expected at least {item['ctx']['min_length']}"
+    wanted = item["msg"].partition(", unable to parse")[0].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{where}  {key}: got {json.dumps(given, ensure_ascii=False, default=str)}, expected {wanted}"
 
 

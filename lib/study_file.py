@@ -100,10 +100,9 @@ def _read(path: Path, root: Path, seen: tuple[Path, ...]) -> Tree:
 def _mark(node: yaml.Node, path: tuple, name: str, places: Place) -> None:
     """Note the line of every key and list item; refuse a key that is written twice."""
     if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
         for key_node, value in node.value:
             key = key_node.value
-            if keys.count(key) > 1:
+            if (*path, key) in places:
                 raise StudyError(f"{name}:{key_node.start_mark.line + 1}  {key}: written twice in the same place; keep one")
             places[(*path, key)] = f"{name}:{key_node.start_mark.line + 1}"
             _mark(value, (*path, key), name, places)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pandas as pd
 import pandera.pandas as pa
 import pyarrow
 import pyarrow.parquet
+
+from lib.files import write_atomically
 
 SPLITS = ("train", "validation", "test")
 
@@ -86,8 +87,8 @@ PREDICTIONS = pa.DataFrameSchema(
     strict=True,
     unique=["image_id", "fold", "arm", "architecture", "seed", "train_fraction", "condition", "target"],
     checks=[
-        pa.Check(lambda t: (t.filter(regex=r"^p_\d+$").sum(axis=1) - 1).abs() < 1e-6, error="probabilities do not sum to 1"),
-        pa.Check(lambda t: t["y_true"] < t.filter(regex=r"^p_\d+$").shape[1], error="y_true points past the last class"),
+        pa.Check(lambda t: (t.filter(regex=r"^p_\d+$").sum(axis=1) - 1).abs().lt(1e-6).all(), error="probabilities do not sum to 1"),
+        pa.Check(lambda t: t["y_true"].lt(t.filter(regex=r"^p_\d+$").shape[1]).all(), error="y_true points past the last class"),
     ],
 )
 
@@ -95,7 +96,7 @@ SCHEMAS = {"samples": SAMPLES, "predictions": PREDICTIONS}
 
 
 def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    """Check `frame` against the schema called `name` and write it in one step (temporary file, then rename).
+    """Check `frame` against the schema called `name` and write it atomically.
 
     `metadata` is plain JSON kept in the file's header. Raises TableError.
     """
@@ -103,10 +104,7 @@ def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[st
     table = pyarrow.Table.from_pandas(checked, preserve_index=False)
     header = json.dumps(dict(metadata or {}), ensure_ascii=False)
     table = table.replace_schema_metadata({"pandas": table.schema.metadata[b"pandas"], "counterbalance": header})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(table, temporary)
-    temporary.replace(path)
+    write_atomically(path, lambda temporary: pyarrow.parquet.write_table(table, temporary))
 
 
 def read_table(name: str, path: Path) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def augment(
     """
     draws = torch.rand((10, len(images)), generator=generator, dtype=torch.float64)
     if options.rotation or options.flips or options.translate or options.scale != (1.0, 1.0):
-        images = _resample(images, affine_maps(options, draws[:6]))
+        images = resample(images, affine_maps(options, draws[:6]))
     if options.brightness or options.contrast or options.saturation or options.hue:
         images = recolour(images, *colour_factors(options, draws[6:]))
     return images
@@ -70,8 +70,8 @@ def recolour(
     return changed.view(len(images), *images.shape[2:], 3).permute(0, 3, 1, 2)
 
 
-def _resample(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    """Bilinear, mirrored at the border: black corners would tell the classifier which images were turned."""
+def resample(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] seen through [B, 2, 3] maps; bilinear, mirrored at the border (black corners would tell which images were turned)."""
     grid = functional.affine_grid(maps.to(images), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 

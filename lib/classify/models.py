@@ -22,12 +22,13 @@ class ImageClassifier(nn.Module):
     def __init__(self, network: nn.Module, smallest_side: int):
         super().__init__()
         self.network, self.smallest_side = network, smallest_side
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std",  torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+        self.register_buffer("scale", 1 / std,     persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """[B, 3, H, W] in 0–1 → [B, K] logits. Smaller images are enlarged to `smallest_side`."""
-        images = (images - self.mean) / self.std
+        images = torch.addcmul(self.shift, images, self.scale)      # (images − mean) / std in one pass over memory
         if min(images.shape[2:]) < self.smallest_side:
             factor = self.smallest_side / min(images.shape[2:])
             images = functional.interpolate(images, scale_factor=factor, mode="bilinear", align_corners=False)
@@ -39,7 +40,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
-        halve, keep   = nn.Conv2d(channels_in, channels_out, 3, 2, 1, bias=False), nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        halve         = nn.Conv2d(channels_in, channels_out, 3, 2, 1, bias=False)
+        keep          = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.first    = nn.Sequential(halve, nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True))
         self.second   = nn.Sequential(keep, nn.BatchNorm2d(channels_out))
         self.shortcut = nn.Conv2d(channels_in, channels_out, 1, 2, bias=False)

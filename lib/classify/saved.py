@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from lib.training.files import write_atomically, write_json
+from lib.files import write_atomically, write_json
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ def save_cell(folder: Path, fingerprint: str, saved: SavedCell) -> None:
     """Write both files atomically, `training.json` last: where it lies, the cell is finished."""
     weights = {name: value.detach().cpu().contiguous() for name, value in saved.weights.items()}
     model = folder / "model.safetensors"
-    write_atomically(model, lambda temporary: save_file(weights, temporary, metadata={"format": "pt", "fingerprint": fingerprint}))
+    write_atomically(model, lambda temporary: save_file(weights, temporary, metadata={"format": "pt"}))
     write_json(folder / "training.json", {
         "fingerprint":   fingerprint,
         "model_sha256":  _sha256(model),
         "best_epoch":    saved.best_epoch,
         "class_weights": saved.class_weights,
-        "history":       [{key: None if value != value else value for key, value in row.items()} for row in saved.history],    # JSON has no NaN
+        "history":       [{key: None if value != value else value for key, value in row.items()} for row in saved.history],   # NaN
     })
 
 

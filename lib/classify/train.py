@@ -73,6 +73,8 @@ def train_cell(
             save_cell(folder, mark, saved)
         delete_checkpoints(folder / "checkpoints")
     accelerator.wait_for_everyone()
+    if accelerator.num_processes > 1:      # statistics of batch normalisation differ between processes; the saved ones count
+        saved = load_cell(folder, mark, say)
     model = build_model(cell.architecture, len(classes)).to(accelerator.device)
     model.load_state_dict(saved.weights)
     return Trained(cell, model.eval(), pd.DataFrame(saved.history), saved.best_epoch, saved.class_weights, reused)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lib.data.errors import DataError, shorten
 
-_TONES = {**{str(n): n for n in range(1, 7)}, **{f"{n}.0": n for n in range(1, 7)}, **{name: n for n, name in enumerate(("I", "II", "III", "IV", "V", "VI"), 1)}}
+_TONES = {spelling: n for n, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1) for spelling in (str(n), f"{n}.0", roman)}
 _UNKNOWN_TONE = frozenset({"", "-1", "-1.0", "nan", "NaN", "None", "unknown", "UNKNOWN"})
 _UNKNOWN_TEXT = frozenset({"", "unknown", "nan", "none", "unk"})
 
@@ -52,7 +52,8 @@ def pick_columns(
         if theirs is not None:
             found[ours] = theirs
         elif ours in required:
-            raise DataError(f"{where}: no column for {ours}; looked for {' or '.join(names)}, the file has {shorten(list(frame.columns), 30)}")
+            has = shorten(list(frame.columns), 30)
+            raise DataError(f"{where}: no column for {ours}; looked for {' or '.join(names)}, the file has {has}")
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from lib.data.errors import DataError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp"})
+_EXTENSIONS = frozenset(extension[1:] for extension in IMAGE_EXTENSIONS)
 _SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 
 
@@ -73,35 +74,37 @@ def list_images(root: Path) -> Listing:
     """
     listing = Listing(root)
     real_root = os.path.realpath(root)
-    found: list[str] = []
+    found: list[tuple[str, str, str]] = []                  # file, path without extension, stem
     _walk(str(root), "", real_root, None, found, listing.refused)
-    listing.files = sorted(found)
-    for file in listing.files:
-        body = _body(file)
+    for file, body, stem in sorted(found):
+        listing.files.append(file)
         listing.bodies.setdefault(body, []).append(file)
-        listing.stems.setdefault(body.rpartition("/")[2], []).append(file)
+        listing.stems.setdefault(stem, []).append(file)
     return listing
 
 
-def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: list[str], refused: dict[str, str]) -> None:
+def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: list, refused: dict[str, str]) -> None:
     subfolders = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in _SKIPPED_FOLDERS:
+            name = entry.name
+            if name[0] == "." or name in _SKIPPED_FOLDERS:
                 continue
-            relative, why = prefix + entry.name, reason
+            relative, why = prefix + name, reason
             if entry.is_symlink():
                 outside = not _inside(os.path.realpath(entry.path), real_root)
-                why = reason or (f"{relative} is a link that leaves the data folder; copy what it points to into the folder" if outside else None)
+                why = reason or (f"{relative} is a link that leaves the data folder; copy its target into the folder" if outside else None)
                 if entry.is_dir():
-                    if outside and reason is None:          # one level of trust lost is enough: no links out of links
+                    if outside and reason is None:
                         subfolders.append((entry.path, relative + "/", why))
                     continue
             elif entry.is_dir():
-                subfolders.append((entry.path, relative + "/", why))
+                if reason is None:                          # outside, one folder is listed so that it can be reported, no more
+                    subfolders.append((entry.path, relative + "/", why))
                 continue
-            if os.path.splitext(entry.name)[1].lower() in IMAGE_EXTENSIONS:
-                found.append(relative)
+            stem, dot, extension = name.rpartition(".")
+            if dot and extension.lower() in _EXTENSIONS:
+                found.append((relative, prefix + stem, stem))
                 if why:
                     refused[relative] = why
     for path, inner, why in subfolders:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-MAXIMUM_PIXELS = 100_000_000        # a small file can unpack to more than the memory holds; the limit is ours, so PIL's warning is not needed
+MAXIMUM_PIXELS = 100_000_000        # a small file can unpack to more than the memory holds; ours replaces PIL's own warning
 MINIMUM_SIDE   = 8                  # pixels; less shows no lesion
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

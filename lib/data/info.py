@@ -64,13 +64,14 @@ _HAM10000 = DatasetInfo(
     counts={
         "rows": 10_015, "lesions": 7_470,
         "diagnosis nevus": 6_705, "diagnosis melanoma": 1_113, "diagnosis seborrheic_keratosis": 1_099,
-        "diagnosis basal_cell_carcinoma": 514, "diagnosis actinic_keratosis": 327, "diagnosis vascular": 142, "diagnosis dermatofibroma": 115,
+        "diagnosis basal_cell_carcinoma": 514, "diagnosis actinic_keratosis": 327, "diagnosis vascular": 142,
+        "diagnosis dermatofibroma": 115,
     },
-    layout="HAM10000_metadata.csv beside HAM10000_images_part_1, HAM10000_images_part_2 and, optionally, a folder of *_segmentation.png masks",
+    layout="HAM10000_metadata.csv beside HAM10000_images_part_1 and _part_2 and, optionally, a folder of *_segmentation.png masks",
     notes=(
         "Patients are not named: the lesion stands for the patient, so two lesions of one person may lie in two splits.",
         "akiec mixes actinic keratosis with in-situ squamous cell carcinoma (Bowen's disease); it is read as actinic_keratosis.",
-        "bkl is benign keratosis: seborrheic keratosis, solar lentigo and lichen-planus-like keratosis; it is read as seborrheic_keratosis.",
+        "bkl is benign keratosis (seborrheic keratosis, solar lentigo, lichen-planus-like keratosis), read as seborrheic_keratosis.",
         "No skin type was annotated. An age of 0 means unknown.",
     ),
 )
@@ -80,7 +81,8 @@ _PAD_UFES_20 = DatasetInfo(
     title="PAD-UFES-20",
     folder="pad_ufes_20",
     source="Mendeley Data, doi:10.17632/zr7vgbcyr2.1",
-    citation="Pacheco et al. 2020, PAD-UFES-20: a skin lesion dataset composed of patient data and clinical images, Data in Brief 32:106221",
+    citation="Pacheco et al. 2020, PAD-UFES-20: a skin lesion dataset composed of patient data and clinical images collected from "
+             "smartphones, Data in Brief 32:106221",
     licence="CC BY 4.0",
     domain="smartphone",
     table=("metadata.csv",),
@@ -106,14 +108,14 @@ _PAD_UFES_20 = DatasetInfo(
     },
     mask_suffix="_mask",
     counts={
-        "rows": 2_298, "patients": 1_373, "lesions": 1_641,
+        "rows": 2_298, "patients": 1_373, "lesions": 1_891,             # keyed on the patient; 1,641 bare lesion numbers
         "diagnosis basal_cell_carcinoma": 845, "diagnosis actinic_keratosis": 730, "diagnosis nevus": 244,
         "diagnosis seborrheic_keratosis": 235, "diagnosis squamous_cell_carcinoma": 192, "diagnosis melanoma": 52,
         "tone 1": 153, "tone 2": 876, "tone 3": 392, "tone 4": 62, "tone 5": 10, "tone 6": 1, "tone unknown": 804,
     },
     layout="metadata.csv beside a folder images (sub-folders imgs_part_1 … are fine) and, optionally, a folder of *_mask.png masks",
     notes=(
-        "A lesion number may belong to several patients: lesions are keyed on patient and lesion together.",
+        "Lesions are keyed on patient and lesion together, because a lesion number may belong to several patients.",
         "The 804 rows without a skin type are the unbiopsied ACK, NEV and SEK: leaving them out shifts the share of every diagnosis.",
         "Squamous cell carcinoma includes Bowen's disease.",
     ),
@@ -124,7 +126,8 @@ _FITZPATRICK17K = DatasetInfo(
     title="Fitzpatrick17k",
     folder="fitzpatrick17k",
     source="github.com/mattgroh/fitzpatrick17k",
-    citation="Groh et al. 2021, Evaluating deep neural networks trained on clinical images in dermatology with the Fitzpatrick 17k dataset, arXiv 2104.09957",
+    citation="Groh et al. 2021, Evaluating deep neural networks trained on clinical images in dermatology with the Fitzpatrick 17k "
+             "dataset, arXiv 2104.09957",
     licence="CC BY-NC-SA 3.0",
     domain="clinical",
     table=("fitzpatrick17k.csv",),
@@ -196,7 +199,6 @@ _PHANTOM = DatasetInfo(
     },
     required=("image_id", "file", "diagnosis", "tone", "patient_id", "lesion_id", "domain"),
     mask_suffix="_mask",
-    local_ids=True,
     layout="metadata.csv with the images and masks it names, as lib.phantom.world.write_dataset makes them",
     notes=("Drawn by a model, not photographed: nothing measured on them is a statement about people.",),
 )

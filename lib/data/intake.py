@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from lib.data.errors import DataError, shorten
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
-from lib.data.mapping import ITA_GROUP, empty_classes, group_rows, label_rows
-from lib.data.records import COLUMNS, Records
+from lib.data.mapping import ITA_GROUP, empty_classes, group_rows, label_rows, unused_values
+from lib.data.records import Records
 from lib.data.skin import ita_group, measure_skin
 from lib.data.sources import read_records
 from lib.data.split import cluster_ids, spanning_clusters
@@ -77,50 +76,57 @@ def take_in(
     source exceeds its `max_missing` or `max_quarantined`; the error's `quarantine` then holds the rows set aside so far.
     """
     records = [read_records(source, Path(roots[source.title])) for source in sources]
-    notes = [note for record in records for note in record.notes]
+    frames, notes = _unique_ids(records)
+    notes = [note for record in records for note in record.notes] + notes + unused_values(records, labels)
     aside = [record.refused.assign(kind="refused") for record in records]
-    frames, notes_of_ids = _unique_ids(records)
-    notes += notes_of_ids
-    candidates = []
-    for source, record, frame, (label, reason) in zip(sources, records, frames, label_rows(records, labels), strict=True):
-        missing = frame["file"].isna()
-        aside.append(_set_aside(frame[missing], "missing", f"no such file in {roots[source.title]}"))
-        _check_missing(source, record, roots[source.title], aside, quarantine_path)
-        empty = ~missing & label.isna() & reason.str.startswith("has no ").fillna(False).astype(bool)
-        aside.append(_set_aside(frame[empty], "refused", reason[empty]))
-        left_out = ~missing & label.isna() & ~empty
-        aside.append(_set_aside(frame[left_out], "excluded", reason[left_out]))
-        wanted = frame[~missing & label.notna()].assign(label=label)
+    chosen = []
+    for source, record, frame, marks in zip(sources, records, frames, label_rows(records, labels), strict=True):
+        missing, named = frame["file"].isna(), marks["label"].notna()
+        aside.append(_set_aside(frame[missing], "missing", f"no such file in {record.root}"))
+        _check_missing(source, record, aside, quarantine_path)
+        left_out = ~missing & ~named
+        aside.append(_set_aside(frame[left_out], marks["kind"], marks["reason"]))
+        wanted = frame[~missing & named].assign(label=marks.loc[~missing & named, "label"])
         kept = _first_by_hash(wanted, rows)
         aside.append(_set_aside(wanted.drop(kept.index), "excluded", f"beyond data.rows = {rows}"))
-        candidates.append(kept)
-    chosen = pd.concat([frame.astype({"tone": "Int8"}) for frame in candidates], ignore_index=True)
-    looks = _look_at(chosen, roots, threads, progress)
-    refused = pd.Series([look.reason for look in looks], dtype=object)
-    aside.append(_set_aside(chosen[refused.notna()], "refused", refused[refused.notna()]))
-    used = chosen[refused.isna()].copy()
-    seen = [look for look in looks if look.reason is None]
-    for name in ("sha256", "width", "height", "ita"):
-        used[name] = [getattr(look, name) for look in seen]
-    used["region"] = [look.region for look in seen]
-    used["mask"] = used["mask"].where([look.mask is None for look in seen], None)
-    used["cluster_id"] = cluster_ids(used) if len(used) else ""
+        chosen.append(kept)
+    used, refused, notes_on_looks = _open_all(pd.concat(chosen, ignore_index=True), roots, threads, progress)
     judges = [source.title for source in sources if source.role == "test_only"]
-    leaking = used["cluster_id"].isin(spanning_clusters(used, judges)) & ~used["dataset"].isin(judges)
-    aside.append(_set_aside(used[leaking], "refused", f"its patient, or an identical image, is in a test-only source ({', '.join(judges)})"))
-    used = used[~leaking]
-    used[ITA_GROUP] = pd.array(ita_group(used["ita"].to_numpy()), dtype="Float64").astype("Int8")
-    quarantine = pd.concat(aside, ignore_index=True)[list(QUARANTINE)].sort_values(["dataset", "image_id"], kind="stable", ignore_index=True)
+    used, leaking = _keep_from_judges(used, judges)
+    quarantine = _gather([*aside, refused, leaking])
     account = _account(records, quarantine, used)
     for source in sources:
         _check_quarantined(source, account, quarantine, quarantine_path)
     empty_classes(used["label"], records, labels, limited=rows is not None)
-    used["group"], notes_of_groups = group_rows(used, groups)
+    used["group"], notes_on_groups = group_rows(used, groups)
     used = used.rename(columns={"file": "path", "mask": "mask_path"}).sort_values("image_id", ignore_index=True)
-    notes += notes_of_groups + _notes_on_looks(seen)
-    own = {*SAMPLES, "file", "mask"}
-    facts = used[["image_id", *[column for column in used if column not in own]]].dropna(axis=1, how="all")
-    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, tuple(notes))
+    facts = used[["image_id", *[column for column in used if column not in SAMPLES]]].dropna(axis=1, how="all")
+    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, tuple(notes + notes_on_groups + notes_on_looks))
+
+
+def _open_all(
+    frame:    pd.DataFrame,
+    roots:    Mapping[str, Path],
+    threads:  int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """The images that can be used, with what was measured on them; those that cannot; and notes."""
+    looks = _look_at(frame, roots, threads, progress)
+    reasons = pd.Series([look.reason for look in looks], dtype=object)
+    used, seen = frame[reasons.isna()].copy(), [look for look in looks if look.reason is None]
+    for name in ("sha256", "width", "height", "ita", "region"):
+        used[name] = [getattr(look, name) for look in seen]
+    used["mask"] = used["mask"].where([look.mask is None for look in seen], None)
+    used[ITA_GROUP] = pd.array(ita_group(used["ita"].to_numpy(dtype=float)), dtype="Float64").astype("Int8")
+    return used, _set_aside(frame[reasons.notna()], "refused", reasons), _notes_on_looks(seen)
+
+
+def _keep_from_judges(used: pd.DataFrame, judges: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take images out of training whose patient, or whose identical copy, a test-only source has."""
+    used["cluster_id"] = cluster_ids(used)
+    leaking = used["cluster_id"].isin(spanning_clusters(used, judges)) & ~used["dataset"].isin(judges)
+    reason = f"its patient or an identical image is in a test-only source ({', '.join(judges)})"
+    return used[~leaking].copy(), _set_aside(used[leaking], "refused", reason)
 
 
 def _unique_ids(records: Sequence[Records]) -> tuple[list[pd.DataFrame], list[str]]:
@@ -137,13 +143,16 @@ def _unique_ids(records: Sequence[Records]) -> tuple[list[pd.DataFrame], list[st
     image_id, holders = next(iter(clashes.items()))
     if not all(record.info.local_ids for holders in clashes.values() for record in holders):
         names = " and ".join(record.source for record in holders)
-        raise DataError(f"{len(clashes):,} images are in two sources (first: {image_id} in {names}); they would be counted twice, so take one source out")
+        raise DataError(f"{len(clashes):,} images are in two sources (first: {image_id} in {names}); they would count twice: "
+                        "take one source out")
     frames = [record.frame.assign(image_id=record.source + "/" + record.frame["image_id"]) if record.info.local_ids else record.frame
               for record in records]
     return frames, [f"{len(clashes):,} image names stand in several sources; the source's name was put in front of them"]
 
 
-def _set_aside(frame: pd.DataFrame, kind: str, reason: str | pd.Series) -> pd.DataFrame:
+def _set_aside(frame: pd.DataFrame, kind: str | pd.Series, reason: str | pd.Series) -> pd.DataFrame:
+    """Rows of quarantine; a Series gives each row its own word, by index."""
+    kind, reason = (value.loc[frame.index] if isinstance(value, pd.Series) else value for value in (kind, reason))
     return frame[["dataset", "image_id", "file"]].assign(kind=kind, reason=reason)
 
 
@@ -182,29 +191,31 @@ def _look(root: Path, file: str, mask_file: str | None) -> _Look:
     return _Look(None, content_hash(content), image.width, image.height, skin.ita, skin.region, why)
 
 
-def _check_missing(source: Source, record: Records, root: Path, aside: list[pd.DataFrame], quarantine_path: str | Path) -> None:
+def _check_missing(source: Source, record: Records, aside: list[pd.DataFrame], quarantine_path: str | Path) -> None:
     if not record.missing:
         return
     gone = record.frame.loc[record.frame["file"].isna(), "image_id"]
     if record.missing == len(record.frame):
-        raise DataError(f"{source.title}: none of the {record.listed:,} listed images is under {root} (first: {gone.iloc[0]}). Expected {record.info.layout}",
-                        _gather(aside))
+        raise DataError(f"{source.title}: none of the {record.listed:,} listed images is under {record.root} (first: {gone.iloc[0]}). "
+                        f"Expected {record.info.layout}", _gather(aside))
     if record.missing > source.max_missing * record.listed:
-        raise DataError(f"{source.title}: {record.missing:,} of {record.listed:,} images are missing under {root} (first: {gone.iloc[0]}). "
-                        f"Listed in {quarantine_path}; the limit is max_missing={source.max_missing:.3g}", _gather(aside))
+        raise DataError(f"{source.title}: {record.missing:,} of {record.listed:,} images are missing under {record.root} "
+                        f"(first: {gone.iloc[0]}). Listed in {quarantine_path}; the limit is max_missing={source.max_missing:.3g}", _gather(aside))
 
 
 def _check_quarantined(source: Source, account: pd.DataFrame, quarantine: pd.DataFrame, quarantine_path: str | Path) -> None:
     count = account.set_index("dataset").loc[source.title]
     present = count["listed"] - count["missing"]
     if count["refused"] > source.max_quarantined * present:
+        refused, limit = count["refused"], source.max_quarantined
         first = quarantine[(quarantine["dataset"] == source.title) & (quarantine["kind"] == "refused")].iloc[0]
-        raise DataError(f"{source.title}: {count['refused']:,} of the {present:,} images present are refused (first: {first['image_id']}, {first['reason']}). "
-                        f"Listed in {quarantine_path}; the limit is max_quarantined={source.max_quarantined:.3g}", quarantine)
+        raise DataError(f"{source.title}: {refused:,} of the {present:,} images present are refused (first: {first['image_id']}: "
+                        f"{first['reason']}). Listed in {quarantine_path}; the limit is max_quarantined={limit:.3g}", quarantine)
 
 
 def _gather(aside: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(aside, ignore_index=True)[list(QUARANTINE)]
+    rows = [frame for frame in aside if len(frame)] or aside[:1]
+    return pd.concat(rows, ignore_index=True)[list(QUARANTINE)].sort_values(["dataset", "image_id"], kind="stable", ignore_index=True)
 
 
 def _account(records: Sequence[Records], quarantine: pd.DataFrame, used: pd.DataFrame) -> pd.DataFrame:
@@ -233,8 +244,5 @@ def _notes_on_looks(seen: list[_Look]) -> list[str]:
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     numbers = {"tone": "Int8", "ita": "float64", "width": "Int32", "height": "Int32"}
-    frame = frame.replace({np.nan: None}) if False else frame
     return frame.astype({column: numbers.get(column, "str") for column in SAMPLES})
 
-
-__all__ = ["COLUMNS", "Intake", "take_in"]

@@ -11,14 +11,15 @@ from lib.data.errors import DataError, shorten
 from lib.data.records import Records
 from lib.study import Groups, Labels
 
+_NO_CHOICE = frozenset({"image_id", "file", "mask", "patient_id", "lesion_id", "cluster_id", "sha256", "width", "height", "ita"})
 ITA_GROUP = "ita_group"             # groups.column may name it: 1–6 by Groh's cut points, measured on the way in
 
 
 def label_rows(
     records: Sequence[Records],
     labels:  Labels,
-) -> list[tuple[pd.Series, pd.Series]]:
-    """For each source its rows' labels (null: left out) and, where left out, the reason.
+) -> list[pd.DataFrame]:
+    """For each source one row per image: label (null: left out) and, where left out, kind (excluded or refused) and reason.
 
     Raises DataError naming every value of `labels.column` that neither `labels.classes` nor `labels.exclude` names: it must not
     end up in some class by accident.
@@ -36,12 +37,24 @@ def label_rows(
         )
     result = []
     for column in values:
-        label = column.map(label_of)
-        reason = pd.Series([None] * len(column), index=column.index, dtype=object)
-        reason[label.isna()] = [f"{labels.column} {value} is in labels.exclude" for value in column[label.isna()]]
-        reason[(column == "") & ("" not in labels.exclude)] = f"has no {labels.column}"
-        result.append((label, reason))
+        marks = pd.DataFrame({"label": column.map(label_of), "kind": None, "reason": None}, dtype=object)
+        left_out = marks["label"].isna()
+        marks.loc[left_out, "kind"] = "excluded"
+        marks.loc[left_out, "reason"] = [f"{labels.column} {value} is in labels.exclude" for value in column[left_out]]
+        unknown = left_out & (column == "") & ("" not in labels.exclude)
+        marks.loc[unknown, ["kind", "reason"]] = ["refused", f"has no {labels.column}"]
+        result.append(marks)
     return result
+
+
+def unused_values(
+    records: Sequence[Records],
+    labels:  Labels,
+) -> list[str]:
+    """A note for each value in `labels.classes` that no row of any source has; it may be misspelt."""
+    present = set().union(*(_column(record, labels.column, "labels.column") for record in records))
+    return [f"labels.classes: no row has {labels.column} {value!r} (class {label})"
+            for label, values in labels.classes.items() for value in values if value not in present]
 
 
 def empty_classes(
@@ -59,8 +72,9 @@ def empty_classes(
         listed = sum(int(present.get(value, 0)) for value in wanted)
         if not listed:
             found = [f"{value} ({count:,})" for value, count in present.items() if value != ""]
-            raise DataError(f"class {label!r} has no image: no row has {labels.column} {' or '.join(map(repr, wanted)) or '(nothing: its list is empty)'}; "
-                            f"there are {shorten(found, 30)}. Correct labels.classes or take the class out")
+            sought = " or ".join(map(repr, wanted)) or "(nothing: its list is empty)"
+            raise DataError(f"class {label!r} has no image: no row has {labels.column} {sought}; there are {shorten(found, 30)}. "
+                            "Correct labels.classes or take the class out")
         why = "the folder lacks their images or they were refused (see the account of missing and refused images)"
         if limited:
             why += ", or data.rows keeps too few: raise it or take it out"
@@ -76,8 +90,8 @@ def group_rows(
     Raises DataError when no source has the column, or when one value stands in two groups.
     """
     if groups.column not in frame:
-        options = [column for column in frame if column not in ("image_id", "file", "path", "mask", "mask_path", "sha256")]
-        raise DataError(f"groups.column is {groups.column!r}, which no source has; there are {shorten(sorted(options), 40)}")
+        options = sorted(set(frame.columns) - _NO_CHOICE)
+        raise DataError(f"groups.column is {groups.column!r}, which no source has; there are {shorten(options, 40)}")
     group_of: dict[str, str] = {}
     for name, values in groups.values.items():
         for value in map(str, values):
@@ -86,7 +100,8 @@ def group_rows(
             group_of[value] = name
     text = frame[groups.column].astype(object).where(frame[groups.column].notna(), None).map(_text)
     unnamed = text[text.notna() & ~text.isin(list(group_of)) & (text != "")].value_counts()
-    notes = [f"{groups.column} {value}: {count:,} images are in no group (groups.values does not name it)" for value, count in unnamed.items()]
+    notes = [f"{groups.column} {value}: {count:,} images are in no group, because groups.values does not name it"
+             for value, count in unnamed.items()]
     return text.map(group_of).astype("str"), notes
 
 
@@ -98,7 +113,8 @@ def _text(value: object) -> str | None:
 
 def _column(record: Records, column: str, option: str) -> pd.Series:
     if column not in record.frame:
-        raise DataError(f"{option} is {column!r}, which {record.source} does not have; it has {shorten(sorted(record.frame.columns), 40)}")
+        options = sorted(set(record.frame.columns) - _NO_CHOICE)
+        raise DataError(f"{option} is {column!r}, which {record.source} does not have; it has {shorten(options, 40)}")
     values = record.frame[column].astype(object)
     return values.where(values.notna(), "").astype(str)
 

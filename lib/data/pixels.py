@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 
 from lib.data.errors import DataError
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
+from lib.files import write_atomically, write_json
 
 _RECIPE = "pixels 1: square, lanczos, reducing_gap 3"     # part of the cache's key: change it with the recipe
 _MARGIN = 0.15                                             # of the lesion's longer side, on each side of it
@@ -122,35 +122,34 @@ def _complete(path: Path, account: Path, shape: tuple[int, ...]) -> bool:
         return False
     try:
         return np.load(path, mmap_mode="r").shape == shape
-    except (ValueError, OSError):
+    except (ValueError, OSError, EOFError):
         return False
 
 
 def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, threads: int,
           progress: Callable[[int, int], None] | None) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    for leftover in path.parent.glob(f".{path.name}.*"):     # of a process that died; we hold the lock, so nobody writes it
+        leftover.unlink(missing_ok=True)
     count = {"lesion": 0, "whole": 0}
     tasks = list(samples[["image_id", "dataset", "path", "sha256", "mask_path"]].itertuples(index=False))
     if not tasks:
         raise DataError("there is no image to load; the table of samples is empty")
-    try:
+
+    def write(temporary: Path) -> None:
         pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(tasks), size, size, 3))
         with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
             for start in range(0, len(tasks), 1024):        # in portions, so that results never pile up
                 part = tasks[start:start + 1024]
-                for i, (square, follows) in enumerate(pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop), part), start):
+                squares = pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop), part)
+                for i, (square, follows) in enumerate(squares, start):
                     pixels[i] = square
                     count["lesion" if follows else "whole"] += 1
                     if progress is not None:
                         progress(i + 1, len(tasks))
         pixels.flush()
-        del pixels
-        note = account.with_name(f".{account.name}.{os.getpid()}")
-        note.write_text(json.dumps(count), encoding="utf-8")
-        note.replace(account)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    write_atomically(path, write)
+    write_json(account, count)
 
 
 def _open(task: tuple, root: Path, size: int, crop: str) -> tuple[np.ndarray, bool]:

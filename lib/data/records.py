@@ -82,9 +82,12 @@ def assemble(
     why = why.where(why.notna(), frame["file"].map(listing.refused.get) if listing.refused else None)
     again = frame["image_id"].duplicated() & why.isna()
     why[again] = [f"image_id {image_id} stands in an earlier row, too" for image_id in frame.loc[again, "image_id"]]
+    if listing.refused:
+        frame["mask"] = frame["mask"].where(~frame["mask"].isin(list(listing.refused)), None)
     bad = why.notna()
     refused = frame.loc[bad, ["dataset", "image_id", "file"]].assign(reason=why[bad])
     extras = [column for column in frame if column not in COLUMNS]
+    frame[extras] = frame[extras].replace("", None)
     used = frame.loc[~bad, [*COLUMNS, *extras]]
     return Records(source.title, info, root, used.reset_index(drop=True), refused.reset_index(drop=True), tuple(notes))
 
@@ -117,4 +120,5 @@ def _compare(title: str, info: DatasetInfo, frame: pd.DataFrame) -> list[str]:
             found[what] = int(frame[column].isna().sum())
         else:
             found[what] = int((frame[column].astype(str) == value).sum())
-    return [f"{title}: {found[what]:,} {what}, the official release has {info.counts[what]:,}" for what in found if found[what] != info.counts[what]]
+    return [f"{title}: {found[what]:,} {what}, the official release has {info.counts[what]:,}"
+            for what in found if found[what] != info.counts[what]]

@@ -17,10 +17,11 @@ CUT_POINTS: dict[str, tuple[tuple[float, bool], ...]] = {
     "groh":      ((45, True), (28, False), (17, False), (5, False), (-20, False)),      # Groh et al. 2021, arXiv 2104.09957, empirical
     "kinyanjui": ((55, False), (41, False), (28, False), (19, False), (10, False)),     # Kinyanjui et al. 2020, MICCAI, after Chardon
 }
-LONGEST_SIDE  = 128         # pixels; a median over skin needs no more, and large photographs stay cheap
+LONGEST_SIDE  = 100         # pixels; a median over skin needs no more, and large photographs stay cheap
 _DILATION     = 0.04        # of the longest side: the lesion's halo and the mask's error are not skin
 _RING         = 0.12        # of the shorter side: width of the border ring where there is no mask
 _LEAST_PIXELS = 50
+_MOST_PIXELS  = 2_000       # every n-th pixel is taken beyond this; the median moves by a fraction of a degree
 _BLACK        = 20          # a pixel whose brightest channel is under this is a dermoscope's vignette, not skin
 _WHITE        = 250         # a pixel whose darkest channel is over this is a highlight or paper
 
@@ -33,17 +34,19 @@ _WHITE_POINT = np.array([0.95047, 1.0, 1.08883])                                
 class SkinReading:
     """What was measured and on which part of the picture."""
 
-    ita:    float           # degrees, −90 to 180; NaN where too little skin is seen
-    region: str             # "outside mask", "border ring" or "no skin"
+    ita:    float           # degrees, −90 to 180; NaN where it could not be measured
+    region: str             # "outside mask" or "border ring"; "no skin" or "not skin-coloured" where it could not be measured
     share:  float           # of the picture that was taken as skin
 
 
 def lab_from_srgb(pixels: np.ndarray) -> np.ndarray:        # uint8 [..., 3]
     """CIE L*a*b* (D65, 2° observer) of sRGB pixels, float64 [..., 3] (CIE 15:2004)."""
-    xyz = _LINEAR[pixels] @ _TO_XYZ.T / _WHITE_POINT
-    cubic = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    x, y, z = np.moveaxis(cubic, -1, 0)
+    x, y, z = (_cube_root(_LINEAR[pixels] @ (row / white)) for row, white in zip(_TO_XYZ, _WHITE_POINT, strict=True))
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def _cube_root(ratio: np.ndarray) -> np.ndarray:
+    return np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio * (29 / 6) ** 2 / 3 + 4 / 29)
 
 
 def typology_angle(
@@ -81,15 +84,21 @@ def measure_skin(
         region, where = "outside mask", ~_widen(mask, max(1, round(_DILATION * max(mask.shape))))
     else:
         region, where = "border ring", _border(pixels.shape[:2])
-    skin = _skin_only(pixels[where])
-    if len(skin) < min(_LEAST_PIXELS, 0.02 * where.size):
+    candidates = pixels[where]
+    sample = candidates[::1 + len(candidates) // _MOST_PIXELS]
+    skin = _skin_only(sample)
+    if len(skin) < _LEAST_PIXELS:
         return SkinReading(float("nan"), "no skin", 0.0)
     angle = float(np.median(typology_angle(skin[:, 0], skin[:, 2])))
-    return SkinReading(angle, region, len(skin) / where.size)
+    if angle < -90:         # darker than L* 50 and bluer than grey: the light's colour, not a skin's
+        return SkinReading(float("nan"), "not skin-coloured", 0.0)
+    return SkinReading(angle, region, len(skin) / len(sample) * len(candidates) / where.size)
 
 
 def _skin_only(pixels: np.ndarray) -> np.ndarray:       # uint8 [N, 3] → float64 [M, 3] L*a*b*
-    lab = lab_from_srgb(pixels[(pixels.max(axis=-1) >= _BLACK) & (pixels.min(axis=-1) < _WHITE)])
+    red, green, blue = pixels.T
+    brightest, darkest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    lab = lab_from_srgb(pixels[(brightest >= _BLACK) & (darkest < _WHITE)])
     if not len(lab):
         return lab
     lightness = lab[:, 0]
@@ -99,15 +108,12 @@ def _skin_only(pixels: np.ndarray) -> np.ndarray:       # uint8 [N, 3] → float
 
 
 def _reduce(image: Image.Image, mask: np.ndarray | None) -> tuple[Image.Image, np.ndarray | None]:
-    """Picture and mask at about LONGEST_SIDE: block means of the picture, "any lesion in the block" of the mask."""
-    factor = max(image.size) // LONGEST_SIDE
+    """Picture and mask at no more than LONGEST_SIDE: block means of the picture, "any lesion in the block" of the mask."""
+    factor = -(-max(image.size) // LONGEST_SIDE)
     if factor < 2:
         return image, mask
     if mask is not None:
-        height, width = mask.shape
-        padded = np.zeros((-(-height // factor) * factor, -(-width // factor) * factor), dtype=bool)
-        padded[:height, :width] = mask
-        mask = padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).any(axis=(1, 3))
+        mask = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).reduce(factor)) > 0
     return image.reduce(factor), mask
 
 

@@ -69,7 +69,8 @@ def read_records(
         raise DataError(f"data.sources: no data set is called {source.dataset!r}; there are {', '.join(INFO)}")
     info, root = INFO[source.dataset], Path(root)
     if not root.is_dir():
-        where = f"DATA_ROOT is {os.environ['DATA_ROOT']}" if os.environ.get("DATA_ROOT") else f"DATA_ROOT is not set, so it is {data_root()}"
+        given = os.environ.get("DATA_ROOT")
+        where = f"DATA_ROOT is {given}" if given else f"DATA_ROOT is not set, so it is {data_root()}"
         raise DataError(
             f"{source.title}: no folder {root} ({where}). Put {info.title} there ({info.source}): {info.layout}; "
             f"or set DATA_ROOT to the folder that holds {root.name}/"

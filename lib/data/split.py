@@ -85,6 +85,19 @@ def assign_splits(
     return result.astype("str")
 
 
+def check_classes(
+    labels: pd.Series,
+    splits: pd.Series,              # of the same rows
+    wanted: Collection[str],        # splits that need every class
+    where:  str,                    # for the message
+) -> None:
+    """Raise DataError where a split lacks a class."""
+    there = set(zip(labels, splits, strict=True))
+    gaps = [f"{label} in {split}" for label in sorted(labels.unique()) for split in wanted if (label, split) not in there]
+    if gaps:
+        raise DataError(f"{where}: has no image of {shorten(gaps)}; every class is needed in every split")
+
+
 def spanning_clusters(
     frame:     pd.DataFrame,                # cluster_id, dataset
     test_only: Collection[str],
@@ -108,9 +121,9 @@ def _enough(rest: pd.DataFrame, labels: pd.Series, splits: list[str]) -> None:
         count = int(patients.get(label, 0))
         if count < len(splits):
             raise DataError(
-                f"class {label!r}: its {images.get(label, 0):,} images to learn from come from {count} patient{'s' * (count != 1)} (or lesions, or groups of "
-                f"identical images), and {', '.join(splits)} each need one of their own. Add images of more patients, "
-                "merge it with another class (labels.classes), or leave it out (labels.exclude)"
+                f"class {label!r}: its {images.get(label, 0):,} images for learning come from {count} patient{'s' * (count != 1)} (or "
+                f"lesions, where patients are not named), and {', '.join(splits)} each need one of their own. Add images of more "
+                "patients, merge it with another class (labels.classes), or leave it out (labels.exclude)"
             )
 
 
@@ -166,8 +179,8 @@ def _fill_gaps(dealt: dict[str, str], content: dict[str, dict[str, int]], splits
                 continue
             spare = [cluster for cluster in holders[label] if all(number[name, dealt[cluster]] > 1 for name in labels[cluster])]
             if not spare:
-                raise DataError(f"class {label!r}: no patient can be moved to {split} without emptying another class's split; its patients also have "
-                                "images of other classes. Add patients, merge classes or leave one out")
+                raise DataError(f"class {label!r}: no patient can be moved to {split} without emptying another class's split; its patients "
+                                "also have images of other classes. Add patients, merge classes or leave one out")
             moved = min(spare, key=lambda cluster: (-number[label, dealt[cluster]], sum(content[cluster].values()), lot[cluster]))
             for name in labels[moved]:
                 number[name, dealt[moved]] -= 1

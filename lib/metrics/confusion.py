@@ -17,5 +17,5 @@ def confusion(
     y, p, w, single = check(y_true, probabilities, weights)
     classes = np.arange(p.shape[1])
     cells = (y[:, None] == classes)[:, :, None] & (p.argmax(axis=1)[:, None] == classes)[:, None, :]      # [N, K, K]
-    matrix = (w @ cells.reshape(len(y), -1).astype(float)).reshape(len(w), len(classes), len(classes))
+    matrix = (w @ cells.reshape(len(y), len(classes) ** 2).astype(float)).reshape(len(w), len(classes), len(classes))
     return matrix[0] if single else matrix

@@ -1,7 +1,7 @@
 """From light to a picture file: domains (dermoscope, clinic camera, smartphone) and their artefacts.
 
-Nothing in this module knows the diagnosis. Every random number is drawn whether it is needed or not, so switching artefacts off or changing the
-size leaves the rest of the picture as it was.
+Nothing in this module knows the diagnosis. Every random number is drawn whether it is needed or not, so switching artefacts
+off or changing the size leaves the rest of the picture as it was.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def photograph(
     view:      View,
     rng:       np.random.Generator,
     *,
-    artefacts: bool,                # hair, gel, vignette, blur, noise, JPEG
-    ruler:     bool,
+    artefacts:    bool,             # hair, gel, vignette, blur, noise, JPEG
+    ruler:        bool,
+    hair_melanin: float,            # melanosome fraction of the skin: fair hair is rare on dark skin
 ) -> np.ndarray:
     """The picture as uint8 [S, S, 3]."""
     u = rng.random(16)
@@ -93,7 +94,8 @@ def photograph(
     light *= shade[..., None] * gain.astype(np.float32)
     if artefacts:
         if u[7] < domain.hair:
-            _hair(light, canvas, hairs[: 1 + int(u[8] * 8)], dark=u[9], width=0.5 + view.scale)
+            fair = u[9] ** 3 * np.exp(-8 * hair_melanin)
+            _hair(light, canvas, hairs[: 1 + int(u[8] * 8)], fair=fair, slant=u[9], width=0.5 + view.scale)
         if u[10] < domain.gel:
             _gel(light, canvas, bubbles[: 1 + int(u[11] * 13)])
     if ruler:
@@ -106,7 +108,8 @@ def photograph(
                 light = gaussian_filter1d(light, sigma, axis=axis, mode="nearest", truncate=2.5)
     picture = encode_srgb(light)
     if artefacts:
-        grain = texture("grain", canvas.x * np.float32(0.45) + np.float32(u[3]), canvas.y * np.float32(0.45) + np.float32(u[5]), canvas.pixel * 0.45)
+        step = np.float32(0.45)                                     # tiles per half picture width
+        grain = texture("grain", canvas.x * step + np.float32(u[3]), canvas.y * step + np.float32(u[5]), canvas.pixel * 0.45)
         picture += np.float32(domain.noise) * grain[..., None]
     picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     quality = int(domain.jpeg[0] + (domain.jpeg[1] - domain.jpeg[0]) * u[6])
@@ -118,17 +121,17 @@ def _rim(canvas: Canvas, strength: float, radius: float) -> np.ndarray:
     return 1 - np.float32(strength) * np.clip((distance - np.float32(radius - 0.22)) / np.float32(0.35), 0, 1) ** 2
 
 
-def _hair(light: np.ndarray, canvas: Canvas, hairs: np.ndarray, dark: float, width: float) -> None:
-    """Bowed hairs, all of one person's colour, from dark brown to fair."""
+def _hair(light: np.ndarray, canvas: Canvas, hairs: np.ndarray, fair: float, slant: float, width: float) -> None:
+    """Bowed hairs, all of one colour, from black to fair, and roughly one direction."""
     cover = canvas.zeros()
     for x, y, turn, length, bow, thick, _, opaque in hairs:
-        reach, angle = 0.35 + 0.9 * length, (0.5 + 0.9 * (turn - 0.5) + dark) * np.pi
+        reach, angle = 0.35 + 0.9 * length, (0.5 + 0.9 * (turn - 0.5) + slant) * np.pi
         dx, dy = reach * np.cos(angle), reach * np.sin(angle)
         middle_x, middle_y = 2.4 * x - 1.2, 2.4 * y - 1.2
         canvas.stroke(
             cover, middle_x - dx, middle_y - dy, middle_x + dx, middle_y + dy, (0.010 + 0.016 * thick) * width,
             height=0.6 + 0.35 * opaque, bow=0.5 * (bow - 0.5))
-    colour = np.array([0.02, 0.014, 0.01]) + dark**3 * np.array([0.22, 0.15, 0.08])
+    colour = np.array([0.02, 0.014, 0.01]) + fair * np.array([0.22, 0.15, 0.08])
     light += (colour.astype(np.float32) - light) * cover[..., None]
 
 

@@ -1,9 +1,9 @@
 """What dermatologists look for, as numbers: the signs of each diagnosis, and how a lesion draws its own.
 
-A lesion has six families of signs. At difficulty 0 all come from its own diagnosis. As difficulty grows a family is more often borrowed from
-another diagnosis, shown weakly, or missing: the six families stay independent given the diagnosis, so what an ideal observer could reach is known
-(`ideal_auroc`). Signs are textbook ones (e.g. Braun et al., "Dermoscopy of pigmented skin lesions", J Am Acad Dermatol 52 (2005) 109–121); the numbers
-are ours, chosen by eye.
+A lesion has six families of signs. At difficulty 0 all come from its own diagnosis. As difficulty grows a family is more often
+borrowed from another diagnosis, shown weakly, or missing. The families stay independent given the diagnosis, so what an ideal
+observer could reach is known (`lib.phantom.truth`). The signs are textbook ones (e.g. Braun et al., "Dermoscopy of pigmented skin
+lesions", J Am Acad Dermatol 52 (2005) 109–121, from memory); the numbers are ours, chosen by eye.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import numpy as np
 DEFAULTS: dict[str, dict[str, tuple[float, float]]] = {
     # added melanosome fraction, added blood fraction, patchiness of the pigment, one-sidedness of the pigment, melanin taken away
     "tint": {"melanin": (0, 0), "blood": (0, 0), "patches": (0, 0.1), "lopsided": (0, 0.1), "bleach": (0, 0)},
-    # length over width, roughness σ and decay p of the border, width of the border, radius relative to the usual
-    "outline": {"stretch": (1.0, 1.2), "rough": (0.02, 0.05), "decay": (1.2, 1.6), "soft": (0.1, 0.2), "radius": (0.85, 1.1)},
+    # length over width, roughness σ and decay p of the border, width of the border, radius
+    "outline": {"stretch": (1.0, 1.2), "rough": (0.02, 0.05), "decay": (1.2, 1.6), "soft": (0.1, 0.2), "radius": (0.8, 1.1)},
     # strength of lines and globules, size of a mesh cell, 1 where the mesh is atypical, 1 where only the rim has it, folds of the surface
     "network": {"lines": (0, 0), "cell": (0.16, 0.2), "atypical": (0, 0), "rim": (0, 0), "globules": (0, 0), "folds": (0, 0)},
     # treelike vessels, dotted vessels, blood-filled lacunae
     "vessels": {"treelike": (0, 0), "dotted": (0, 0), "lacunae": (0, 0)},
     # scale, milia-like cysts, comedo-like openings, waxy film, gloss, ulcer, central keratin
-    "surface": {"scale": (0, 0), "cysts": (0, 0), "openings": (0, 0), "wax": (0, 0), "gloss": (0, 0.15), "ulcer": (0, 0), "keratin": (0, 0)},
+    "surface": {
+        "scale": (0, 0), "cysts": (0, 0), "openings": (0, 0), "wax": (0, 0), "gloss": (0, 0.15), "ulcer": (0, 0), "keratin": (0, 0)},
     # blue-white veil, blue-grey ovoid nests, central white scar, dark centre
     "depth": {"veil": (0, 0), "nests": (0, 0), "scar": (0, 0), "core": (0, 0.2)},
 }
@@ -39,7 +40,7 @@ SIGNS: dict[str, dict[str, dict[str, tuple[float, float]]]] = {
     "nevus": {
         "tint": {"melanin": (0.10, 0.24), "patches": (0.0, 0.15)},
         "outline": {"stretch": (1.0, 1.2), "rough": (0.01, 0.04), "decay": (1.4, 1.8), "soft": (0.12, 0.25), "radius": (0.75, 1.0)},
-        "network": {"lines": (0.6, 1.0), "cell": (0.14, 0.20), "globules": (0.0, 0.3)},
+        "network": {"lines": (0.6, 1.0), "cell": (0.11, 0.15), "globules": (0.0, 0.3)},
         "vessels": {},
         "surface": {"gloss": (0.0, 0.1)},
         "depth": {"core": (0.3, 0.8)},
@@ -71,7 +72,7 @@ SIGNS: dict[str, dict[str, dict[str, tuple[float, float]]]] = {
     "dermatofibroma": {
         "tint": {"melanin": (0.05, 0.12), "blood": (0.01, 0.03), "patches": (0.0, 0.2)},
         "outline": {"stretch": (1.0, 1.2), "rough": (0.02, 0.05), "decay": (1.3, 1.7), "soft": (0.35, 0.6), "radius": (0.75, 1.0)},
-        "network": {"lines": (0.35, 0.7), "cell": (0.12, 0.16), "rim": (1, 1)},
+        "network": {"lines": (0.35, 0.7), "cell": (0.10, 0.13), "rim": (1, 1)},
         "vessels": {},
         "surface": {},
         "depth": {"scar": (0.6, 1.0)},
@@ -103,7 +104,7 @@ def borrowing(
     difficulty: float,              # 0 textbook … 1 hardly differ
 ) -> tuple[float, float]:
     """Chance that a family is borrowed from a diagnosis drawn at random, and chance that it is missing."""
-    return 0.92 * difficulty**0.7, 0.3 * difficulty
+    return 0.92 * difficulty**1.2, 0.2 * difficulty**1.2
 
 
 def draw_signs(
@@ -136,10 +137,12 @@ def draw_border(
     outline: dict[str, float],      # the family `outline` of a lesion's signs
     rng:     np.random.Generator,
 ) -> np.ndarray:
-    """Border r(θ) = r₀ (1 + Σ σ k^−p cos(kθ + φ)) on BORDER_POINTS angles from −π to π, float32; k counts from 2."""
-    angle = np.linspace(-np.pi, np.pi, BORDER_POINTS, endpoint=False)
+    """Border r(θ) = r₀ (1 + Σ σ k^−p cos(kθ + φ)) on BORDER_POINTS angles once around, float32.
+
+    k counts from 2 and σ is the height at k = 2."""
     waves = np.arange(2, BORDER_WAVES + 2)
     heights = outline["rough"] * rng.standard_normal(BORDER_WAVES) * (waves / 2.0) ** -outline["decay"]
-    phases = rng.uniform(0, 2 * np.pi, BORDER_WAVES)
-    wave = (heights[:, None] * np.cos(waves[:, None] * angle[None, :] + phases[:, None])).sum(axis=0)
+    spectrum = np.zeros(BORDER_POINTS // 2 + 1, dtype=complex)
+    spectrum[2:BORDER_WAVES + 2] = heights * np.exp(1j * rng.uniform(0, 2 * np.pi, BORDER_WAVES)) * (BORDER_POINTS / 2)
+    wave = np.fft.irfft(spectrum, BORDER_POINTS)
     return (outline["radius"] * np.clip(1 + wave, 0.4, 1.7)).astype(np.float32)

@@ -30,7 +30,7 @@ def texture(
     x, y = u * np.float32(side) - np.float32(0.5), v * np.float32(side) - np.float32(0.5)
     x0, y0 = np.floor(x), np.floor(y)
     x, y = x - x0, y - y0
-    across, down = x0.astype(np.int32), y0.astype(np.int32) & (side - 1)
+    across, down = x0.astype(np.intp), y0.astype(np.intp) & (side - 1)
     left, right = across & (side - 1), (across + 1) & (side - 1)
     top, bottom = down * side, ((down + 1) & (side - 1)) * side
     upper = image.take(top + left)

@@ -2,15 +2,17 @@
 
     R(λ) = Rs + (1 − Rs) · exp(−2 μa_epidermis d) · Rd(dermis),     Rd = exp(−A / √(3 (1 + μs′/μa)))
 
-Sources. Baseline absorption, melanosome absorption and the recipe: S. L. Jacques, "Skin optics", Oregon Medical Laser Center News, January 1998.
-Diffuse reflectance of a semi-infinite medium: S. L. Jacques, Oregon Medical Laser Center News, May 1999. Haemoglobin: molar extinction
-compiled by S. Prahl from Gratzer and Kollias. Colour matching: Wyman, Sloan & Shirley, "Simple analytic approximations to the CIE XYZ color
-matching functions", JCGT 2(2), 2013, multi-lobe form. D65: CIE 15. sRGB: IEC 61966-2-1.
+Sources. Baseline absorption, melanosome absorption and the recipe: S. L. Jacques, "Skin optics", Oregon Medical Laser Center News,
+January 1998. Diffuse reflectance of a semi-infinite medium: S. L. Jacques, Oregon Medical Laser Center News, May 1999. Haemoglobin:
+molar extinction compiled by S. Prahl from Gratzer and Kollias. Colour matching: Wyman, Sloan & Shirley, "Simple analytic
+approximations to the CIE XYZ color matching functions", JCGT 2(2), 2013, multi-lobe form. D65: CIE 15. sRGB: IEC 61966-2-1.
 
-Checked against the cited page: the baseline. Seen in third-party code that cites the same page: the melanosome term. Taken from the project's
-design or from memory and not checked against the original: both scattering power laws (said to be from Jacques, Phys. Med. Biol. 58 (2013) R37),
-the three numbers in A, the thickness d. A model of our own, not from a paper: the deep-melanin term (the share of light that turns back above a
-pigmented layer in the dermis is larger in blue, so deep pigment looks blue-grey; its strength and power were chosen by eye).
+Checked against the cited page: the baseline. Seen in third-party code that names its source: the melanosome term, the haemoglobin
+table. Taken from the project's design or from memory and not checked against the original: the dermis' scattering power law (said to
+be from Jacques, Phys. Med. Biol. 58 (2013) R37), the three numbers in A, the epidermis' thickness d, the colour matching lobes, D65.
+A model of our own, not from a paper: the deep-melanin term. The share of light that turns back above a pigmented layer in the dermis
+is larger in blue, so deep pigment looks blue-grey; its strength and power were chosen by eye. So was the surface reflection, with
+the exposure in lib.phantom.camera: as large as lets Groh's ITA cut points fall near the design's melanosome fractions.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from functools import cache
 import numpy as np
 
 EPIDERMIS_THICKNESS = 0.0060        # cm
-SURFACE_REFLECTION = 0.022          # what a camera sees of the surface's own, white reflection (most of 4 % is polarised away or leaves sideways)
+SURFACE_REFLECTION = 0.022          # what a camera sees of the surface's own, white reflection (a half of the usual 4 %)
 OXYGENATION = 0.75                  # share of haemoglobin that carries oxygen
 DEEP_DEPTH = 0.007                  # cm of clear dermis above deep melanin
 DEEP_THICKNESS = 0.008              # cm of dermis that deep melanin fills at fraction 1
@@ -39,8 +41,8 @@ _HB = np.array([
     53788, 45072, 37020, 28324, 14677, 9444, 6510, 5149, 4345, 3750, 3227, 2795, 2408, 2052, 1794, 1540, 1326, 1102.0])
 # CIE standard illuminant D65, relative power at WAVELENGTHS.
 _D65 = np.array([
-    49.98, 54.65, 82.75, 91.49, 93.43, 86.68, 104.87, 117.01, 117.81, 114.86, 115.92, 108.81, 109.35, 107.80, 104.79, 107.69, 104.41, 104.05,
-    100.00, 96.33, 95.79, 88.69, 90.01, 89.60, 87.70, 83.29, 83.70, 80.03, 80.21, 82.28, 78.28, 69.72, 71.61, 74.35, 61.60, 69.89])
+    49.98, 54.65, 82.75, 91.49, 93.43, 86.68, 104.87, 117.01, 117.81, 114.86, 115.92, 108.81, 109.35, 107.80, 104.79, 107.69, 104.41,
+    104.05, 100.00, 96.33, 95.79, 88.69, 90.01, 89.60, 87.70, 83.29, 83.70, 80.03, 80.21, 82.28, 78.28, 69.72, 71.61, 74.35, 61.60, 69.89])
 _XYZ_TO_SRGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
 
 
@@ -67,7 +69,7 @@ def blood_absorption() -> np.ndarray:
 def reflectance(
     melanin: np.ndarray,        # [...] melanosome volume fraction of the epidermis, 0–1
     blood:   np.ndarray,        # [...] blood volume fraction of the dermis, 0–1
-    deep:    np.ndarray,        # [...] melanosome fraction of the layer in the dermis, 0–1
+    deep:    np.ndarray,        # [...] melanosome fraction of a layer in the dermis, 0–1
 ) -> np.ndarray:
     """Share of light sent back at WAVELENGTHS, [..., 36]; falls with every pigment."""
     melanin, blood, deep = (np.asarray(value, dtype=np.float64)[..., None] for value in (melanin, blood, deep))
@@ -99,55 +101,64 @@ def skin_colour(
     blood:   np.ndarray,        # [...] float32, blood fraction of the dermis
     deep:    np.ndarray | None = None,  # [...] float32, melanin in the dermis; None: none anywhere
 ) -> np.ndarray:
-    """Linear sRGB [..., 3] of every pixel from the table, interpolated linearly; pigments beyond the table's ends are clipped."""
-    table = _table()
+    """Linear sRGB [..., 3] from the table, interpolated linearly; pigments beyond the table's ends are clipped."""
     across, up, depth = _NODES
-    m = np.sqrt(np.clip(melanin, 0, MELANIN_TOP * 0.9999) / MELANIN_TOP) * (across - 1)
-    b = np.sqrt(np.clip(blood, 0, BLOOD_TOP * 0.9999) / BLOOD_TOP) * (up - 1)
-    m0, b0 = m.astype(np.int32), b.astype(np.int32)
-    m, b = (m - m0)[..., None], (b - b0)[..., None]
+    m = np.sqrt(melanin.clip(0, 0.9999 * MELANIN_TOP) * np.float32(1 / MELANIN_TOP)) * np.float32(across - 1)
+    b = np.sqrt(blood.clip(0, 0.9999 * BLOOD_TOP) * np.float32(1 / BLOOD_TOP)) * np.float32(up - 1)
+    m0, b0 = m.astype(np.intp), b.astype(np.intp)
+    m -= m0
+    b -= b0
     cell = m0 * up + b0
-
-    def plane(level: np.ndarray | int) -> np.ndarray:
-        at = level * (across * up) + cell
-        low = table.take(at, axis=0) * (1 - b) + table.take(at + 1, axis=0) * b
-        high = table.take(at + up, axis=0) * (1 - b) + table.take(at + up + 1, axis=0) * b
-        return low + (high - low) * m
-
     if deep is None:
-        return plane(0)
-    d = np.sqrt(np.clip(deep, 0, 0.9999)) * (depth - 1)
-    d0 = d.astype(np.int32)
-    shallow = plane(d0)
-    return shallow + (plane(d0 + 1) - shallow) * (d - d0)[..., None]
+        return np.stack([_plane(table, cell, m, b) for table in _table()], axis=-1)
+    d = np.sqrt(deep.clip(0, 0.9999)) * np.float32(depth - 1)
+    d0 = d.astype(np.intp)
+    d -= d0
+    cell += d0 * (across * up)
+    channels = []
+    for table in _table():
+        shallow = _plane(table, cell, m, b)
+        channels.append(shallow + (_plane(table, cell + across * up, m, b) - shallow) * d)
+    return np.stack(channels, axis=-1)
+
+
+def _plane(table: np.ndarray, cell: np.ndarray, m: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One channel of the table, between the four nodes of each cell."""
+    low, high = table.take(cell), table.take(cell + _NODES[1])
+    low += (table.take(cell + 1) - low) * b
+    high += (table.take(cell + (_NODES[1] + 1)) - high) * b
+    high -= low
+    high *= m
+    high += low
+    return high
 
 
 def encode_srgb(
     linear: np.ndarray,         # [...] linear sRGB
 ) -> np.ndarray:
-    """Gamma-encoded sRGB 0–1 as float32, by a table of 4,096 steps; values above 1 are clipped as a sensor does."""
+    """Gamma-encoded sRGB 0–1 as float32, by a table of 16,384 steps; values above 1 are clipped as a sensor does."""
     steps = _gamma()
-    return steps.take((np.clip(linear, 0, 1) * (len(steps) - 1) + 0.5).astype(np.int32))
+    return steps.take((linear.clip(0, 1) * np.float32(len(steps) - 1) + np.float32(0.5)).astype(np.intp))
 
 
 @cache
 def _gamma() -> np.ndarray:
     value = np.linspace(0, 1, 16_384)
-    return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055).astype(np.float32)
+    return np.where(value < 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 @cache
 def _table() -> np.ndarray:
-    """[deep · melanin · blood, 3] float32; square-root spaced nodes, since colour changes fastest where there is little pigment."""
+    """[3, deep · melanin · blood] float32; square-root spaced nodes, since colour changes fastest where there is little pigment."""
     melanin, blood, deep = (np.linspace(0, 1, n) ** 2 for n in _NODES)
     shape = np.meshgrid(deep, melanin * MELANIN_TOP, blood * BLOOD_TOP, indexing="ij")
-    return linear_srgb(reflectance(shape[1], shape[2], shape[0])).reshape(-1, 3).astype(np.float32)
+    return np.ascontiguousarray(linear_srgb(reflectance(shape[1], shape[2], shape[0])).reshape(-1, 3).T, dtype=np.float32)
 
 
 def _matching_functions() -> np.ndarray:
     """CIE 1931 x̄, ȳ, z̄ at WAVELENGTHS, [3, 36] (Wyman et al. 2013, table 1)."""
     def lobe(height, centre, left, right):
-        width = np.where(WAVELENGTHS < centre, left, right)
+        width = np.where(centre > WAVELENGTHS, left, right)
         return height * np.exp(-0.5 * ((WAVELENGTHS - centre) / width) ** 2)
 
     x = lobe(1.056, 599.8, 37.9, 31.0) + lobe(0.362, 442.0, 16.0, 26.7) + lobe(-0.065, 501.1, 20.4, 26.2)

@@ -32,9 +32,9 @@ def draw_marks(
     marks:  dict[str, list[tuple]],
     canvas: Canvas,
     view:   View,
-    inside: np.ndarray,                     # [S, S] float32, 1 within the lesion
+    inside: np.ndarray,                     # [H, W] float32, 1 within the lesion
 ) -> dict[str, np.ndarray]:
-    """A map [S, S] for every kind, 0 outside the lesion; `nests` says whether there are any."""
+    """A map [H, W] for every kind, 0 outside the lesion; `nests` says whether there are any."""
     cos, sin = np.cos(view.angle), np.sin(view.angle)
     maps: dict = {}
     nothing = canvas.zeros()
@@ -74,7 +74,8 @@ def _blobs(
     out = []
     for a, b, c, d, e, f in u[:n]:
         far, turn = reach * np.sqrt(a), 2 * np.pi * b
-        out.append((far * np.cos(turn), far * np.sin(turn), radius[0] + (radius[1] - radius[0]) * c, height * (0.6 + 0.4 * d), 1 + (stretch - 1) * e, np.pi * f))
+        size = radius[0] + (radius[1] - radius[0]) * c
+        out.append((far * np.cos(turn), far * np.sin(turn), size, height * (0.6 + 0.4 * d), 1 + (stretch - 1) * e, np.pi * f))
     return out
 
 

@@ -34,9 +34,10 @@ def sample_world(
 ) -> pd.DataFrame:
     """One row per image, no pixel drawn; the same options and name give the same table.
 
-    Columns: image_id, file and mask (posix, relative to the data set's folder), diagnosis, tone (1–6), patient_id, lesion_id, domain, melanin
-    (melanosome fraction of the patient's skin), ruler, artefacts, difficulty, patient_seed, lesion_seed, view_seed.
-    Tones are dealt to patients, and diagnoses to the lesions of each tone, by exact shares (largest remainder); domains are drawn at random per image.
+    Columns: image_id, file and mask (posix, relative to the data set's folder), diagnosis, tone (1–6), patient_id, lesion_id,
+    domain, melanin (melanosome fraction of the patient's skin), ruler, artefacts, difficulty, patient_seed, lesion_seed, view_seed.
+    Tones are dealt to patients, and diagnoses to the lesions of each tone, by exact shares (largest remainder); domains are drawn
+    per image. A ruler lies there by a domain's own chance (none without artefacts); `confound` adds its chance for melanoma alone.
     Raises ValueError for an unknown diagnosis, tone or domain in the shares, listing the known ones.
     """
     diagnoses = _shares(options.class_shares, USUAL, DIAGNOSES, "class_shares", "diagnosis")
@@ -97,8 +98,9 @@ def write_dataset(
 ) -> pd.DataFrame:
     """Draw every image and mask as PNG, write metadata.csv, return the table of `sample_world`.
 
-    Files are written one by one and atomically; a rerun skips what is complete, so it goes on where a killed run stopped and ends in the same bytes.
-    The folder belongs to one world: where it holds another (other options, name or drawing code) its images are drawn anew.
+    Files are written one by one and atomically; a rerun skips what is complete, so it goes on where a killed run stopped and ends
+    in the same bytes. The folder belongs to one world: where it holds another (other options, name or drawing code) its images are
+    drawn anew.
     Raises ValueError for a folder that holds files but no phantom world.
     """
     folder = Path(folder)
@@ -167,7 +169,6 @@ def _claim(folder: Path, options: PhantomOptions, name: str) -> None:
         return
     if not mark.exists() and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} holds files but no phantom world ({_FINGERPRINT}); choose an empty folder")
-    mark.unlink(missing_ok=True) if not folder.exists() else None
     for old in ("images", "masks"):
         shutil.rmtree(folder / old, ignore_errors=True)
     (folder / "metadata.csv").unlink(missing_ok=True)
@@ -218,7 +219,7 @@ def _uniform(seeds: np.ndarray) -> np.ndarray:
 
 
 def _mix(seed: np.ndarray | np.uint64, number: np.ndarray | int | np.uint64) -> np.ndarray:
-    """A new 64-bit seed from a seed and a number (SplitMix64; Steele, Lea & Flood 2014), so that no draw depends on the order of drawing."""
+    """A new 64-bit seed from a seed and a number (SplitMix64; Steele, Lea & Flood 2014): no draw depends on the order of drawing."""
     with np.errstate(over="ignore"):
         z = np.asarray(seed, dtype=np.uint64) + (np.asarray(number).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -53,8 +53,8 @@ def read_answers(
 
 def mean_of(answers: Sequence[Answers]) -> str:
     """ "one seed" or "mean of 3 seeds", for titles and sentences."""
-    runs = len(answers)
-    return "one seed" if runs == 1 else f"mean of {count(runs, 'seed')}" if runs == len({a.seed for a in answers}) else f"mean of {count(runs, 'run')}"
+    runs, seeds = len(answers), len({one.seed for one in answers})
+    return "one seed" if runs == 1 else f"mean of {count(runs, 'seed' if runs == seeds else 'run')}"
 
 
 def positive_indices(classes: Sequence[str], positive: Sequence[str]) -> list[int]:

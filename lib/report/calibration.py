@@ -39,7 +39,8 @@ def count_reliability(
         "low": edges[:-1], "high": edges[1:], "images": n / max(len(answers), 1),
         "predicted": np.bincount(which, score, bins) / full, "observed": np.bincount(which, truth.astype(float), bins) / full,
     })
-    frame.attrs.update(of=join([classes[k] for k in chosen], 4, "or") if chosen else "the most probable class", over=mean_of(answers) if answers else "")
+    frame.attrs["of"] = join([classes[k] for k in chosen], 4, "or") if chosen else "the most probable class"
+    frame.attrs["over"] = mean_of(answers) if answers else ""
     return frame
 
 
@@ -53,20 +54,23 @@ def plot_reliability(
     shown = bins[bins["images"] > 0]
     if shown.empty:
         return say_instead(title, "There are no predictions to compare.")
-    note = (f"Probability of {bins.attrs.get('of', 'the class')}; {bins.attrs.get('over', '')}. On the dotted line predicted equals observed; under it the "
-            f"model is too sure. Hollow: fewer than {FEW} images.")
+    over = f" ({bins.attrs['over']})" if bins.attrs.get("over") else ""
+    note = (f"Probability of {bins.attrs.get('of', 'the class')}{over}. On the dotted line predicted equals observed; under it the "
+            f"probabilities are too high. Hollow: fewer than {FEW} images.")
     figure, axes = new_figure(2, 1, title=title, height=4.6, width=6.2, note=note, height_ratios=[3, 1], sharex=True)
     top, below = axes[:, 0]
     top.plot([0, 1], [0, 1], ":", color=QUIET, linewidth=1)
     top.plot(shown["predicted"], shown["observed"], "-", color=ARMS[1], linewidth=1, alpha=0.6)
     for row in shown.itertuples():
-        top.plot(row.predicted, row.observed, "o", markersize=7, color=ARMS[1], markerfacecolor=ARMS[1] if row.images >= FEW else "white", gid="bin")
+        fill = ARMS[1] if row.images >= FEW else "white"
+        top.plot(row.predicted, row.observed, "o", markersize=7, color=ARMS[1], markerfacecolor=fill, gid="bin")
     top.set(ylim=(-0.03, 1.03), ylabel="observed share")
     light_grid(top, "both")
     below.bar(bins["low"], bins["images"], width=bins["high"] - bins["low"], align="edge", color="#B9C7D4", edgecolor="white")
     for row in shown.itertuples():
-        text = number(int(row.images)) if float(row.images).is_integer() else number(float(row.images), 1)
-        below.annotate(text, ((row.low + row.high) / 2, row.images), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=8, gid="images")
+        text = number(round(row.images)) if abs(row.images - round(row.images)) < 1e-6 else number(float(row.images), 1)
+        below.annotate(text, ((row.low + row.high) / 2, row.images), xytext=(0, 2), textcoords="offset points", ha="center", fontsize=8,
+                       gid="images")
     below.set(xlim=(-0.02, 1.02), ylim=(0, 1.3 * bins["images"].max()), xlabel="predicted probability", ylabel="images")
     below.set_yticks([])
     below.tick_params(length=0)
@@ -81,14 +85,15 @@ def describe_reliability(bins: pd.DataFrame) -> list[str]:
     shown = bins[bins["images"] > 0]
     off = shown["predicted"] - shown["observed"]
     error, bias = float((off.abs() * shown["images"]).sum() / total), float((off * shown["images"]).sum() / total)
-    over = f" ({bins.attrs['over']})" if bins.attrs.get("over") else ""
+    over = f", {bins.attrs['over']}" if bins.attrs.get("over") else ""
     sentences = [f"Predicted probability and observed share differ by {number(error)} on average over {count(len(shown), 'bin')} "
-                 f"(expected calibration error){over}; predicted minus observed is {signed(bias)} overall."]
+                 f"(expected calibration error{over}); predicted minus observed is {signed(bias)} overall."]
     big = shown[shown["images"] >= FEW]
     if big.empty:
         return [*sentences, f"No bin has {FEW} images, so no single bin can be judged."]
     row = big.loc[(big["predicted"] - big["observed"]).abs().idxmax()]
-    sentences.append(f"Among bins with at least {FEW} images, the furthest off is {number(float(row['low']), 1)} to {number(float(row['high']), 1)}: "
+    low, high = (number(float(row[end]), 1) for end in ("low", "high"))
+    sentences.append(f"Among bins with at least {FEW} images, the furthest off is {low} to {high}: "
                      f"{percent(row['predicted'])} predicted, {percent(row['observed'])} observed "
                      f"({count(round(row['images']), 'image')}).")
     return sentences

@@ -132,8 +132,8 @@ def describe_account(account: pd.DataFrame) -> list[str]:
     present, used = int((account["listed"] - account["missing"]).sum()), int(account["used"].sum())
     left_out = int((account["excluded"] + account["refused"]).sum())
     if present == used + left_out:
-        sentences.append(f"Every image present is accounted for: {number(present)} present = {number(used)} used + {number(left_out)} excluded "
-                         "or refused.")
+        sentences.append(f"Every image present is accounted for: {number(present)} present = {number(used)} used + {number(left_out)} "
+                         "excluded or refused.")
     else:
         sentences.append(f"The account does not add up: {number(present)} present, {number(used)} used and {number(left_out)} excluded "
                          "or refused.")

@@ -22,8 +22,9 @@ def count_confusion(
     answers = read_answers(predictions, classes)
     counts = np.zeros((len(classes), len(classes)))
     for one in answers:
-        np.add.at(counts, (one.y_true, one.probabilities.argmax(axis=1)), 1 / len(answers))
-    frame = pd.DataFrame(counts.round(9), index=pd.Index(classes, name="true"), columns=pd.Index(classes, name="called"))
+        np.add.at(counts, (one.y_true, one.probabilities.argmax(axis=1)), 1)
+    counts /= max(len(answers), 1)
+    frame = pd.DataFrame(counts, index=pd.Index(classes, name="true"), columns=pd.Index(classes, name="called"))
     frame.attrs["over"] = mean_of(answers) if answers else ""
     return frame
 
@@ -41,8 +42,9 @@ def plot_confusion(
     totals = counts.sum(axis=1).to_numpy()
     side = float(np.clip(6.4 / k, 0.52, 1.15))
     over = counts.attrs.get("over", "")
-    note = (f"Counts of images{f', {over}' if over else ''}; below each its share of the row. Rows: what it is (images in brackets). Columns: what it was "
-            "called (most probable class).")
+    shares = "below each its share of the row" if k <= 8 else "coloured by share of the row"
+    note = (f"Counts of images{f', {over}' if over else ''}; {shares}. Rows: what it is (images "
+            "in brackets). Columns: what it was called (most probable class).")
     figure, axes = new_figure(title=title, height=side * k * 0.86 + 1.3, width=min(max(2.4 + side * k, 5.0), 8.6), note=note)
     axes, small = axes[0, 0], k > 8
     for i, j in np.ndindex(k, k):
@@ -51,19 +53,19 @@ def plot_confusion(
         colour = COUNTS(share) if n else BLANK
         axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
         if n:
-            text = number(int(n)) if float(n).is_integer() else number(n, 1)
-            axes.text(j, i - (0 if small else 0.13), text, ha="center", va="center", color=text_on(colour), fontsize=8 if small else 9.5, gid="count")
+            centred = {"ha": "center", "va": "center", "color": text_on(colour)}
+            axes.text(j, i - (0 if small else 0.13), _plain(n), fontsize=8 if small else 9.5, gid="count", **centred)
             if not small:
-                axes.text(j, i + 0.2, percent(share), ha="center", va="center", color=text_on(colour), fontsize=7.5, gid="share")
+                axes.text(j, i + 0.2, percent(share), fontsize=7.5, gid="share", **centred)
         if i == j:
             axes.add_patch(Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, edgecolor=QUIET, linewidth=1))
-    axes.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5), xlabel="called", ylabel="is")
+    axes.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5), xlabel="called", ylabel="true class")
     axes.xaxis.set_label_position("top")
-    turned = k > 4
-    axes.set_xticks(range(k), [wrap(name, 18 if turned else int(side * 12), 2) for name in counts.columns], rotation=40 if turned else 0,
-                    ha="left" if turned else "center", rotation_mode="anchor")
-    shown = [number(int(n)) if float(n).is_integer() else number(n, 1) for n in totals]
-    axes.set_yticks(range(k), [f"{wrap(name, 20, 2)} ({n})" for name, n in zip(counts.index, shown, strict=True)])
+    room = int(side * 12.5)
+    turned = max(len(word) for name in counts.columns for word in str(name).split() or [""]) > room
+    slant = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"} if turned else {}
+    axes.set_xticks(range(k), [wrap(name, 30, 1) if turned else wrap(name, room, 3) for name in counts.columns], **slant)
+    axes.set_yticks(range(k), [f"{wrap(name, 24, 2)} ({_plain(n)})" for name, n in zip(counts.index, totals, strict=True)])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -98,8 +100,9 @@ def describe_confusion(counts: pd.DataFrame) -> list[str]:
 
 
 def _plain(n: float) -> str:
-    return number(int(n)) if float(n).is_integer() else number(float(n), 1)
+    """A mean count: whole where it is (up to rounding), else one decimal."""
+    return number(round(n)) if abs(n - round(n)) < 1e-6 else number(float(n), 1)
 
 
 def _images(n: float) -> str:
-    return count(int(n), "image") if float(n).is_integer() else f"{_plain(n)} images"
+    return count(round(n), "image") if abs(n - round(n)) < 1e-6 else f"{_plain(n)} images"

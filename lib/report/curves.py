@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from lib.metrics.auroc import mann_whitney
 from lib.report.answers import Answers, mean_of, positive_indices, read_answers
-from lib.report.style import ARMS, INK, LINES, QUIET, house_style, light_grid, new_figure, say_instead, wrap
+from lib.report.style import ARMS, INK, LINES, QUIET, house_style, legend_below, light_grid, new_figure, say_instead, wrap
 from lib.report.words import join, number, percent
 
 _GRID = np.linspace(0, 1, 201)
@@ -64,17 +64,18 @@ def plot_curves(
     note = f"Curves and AUROC: {mean_of(answers)}, each class against all others."
     if left_out:
         note += f" Without a curve (no images of it here): {join(left_out, 8)}."
-    figure, axes = new_figure(1, 2, title=title, height=4.2 + 0.2 * -(-len(drawn) // 2), note=note)
+    below, handles = 0.21 * -(-len(drawn) // 2) + 0.05, []
+    figure, axes = new_figure(2, 2, title=title, height=4.1 + below, note=note, height_ratios=[3.9, below])
     for place, k in enumerate(drawn):
         scored = [(one.y_true == k, one.probabilities[:, k]) for one in answers]
         n = int(np.mean([truth.sum() for truth, _ in scored]))
         style = {"color": ARMS[(place + 1) % len(ARMS)], "linestyle": LINES[place // len(ARMS) % len(LINES)], "linewidth": 1.6}
         area = np.mean([_area(truth, score) for truth, score in scored])
-        axes[0, 0].plot(*_mean_roc(scored), label=f"{wrap(classes[k], 34, 1)}  {number(float(area))} (n = {number(n)})", **style)
+        handles += axes[0, 0].plot(*_mean_roc(scored), label=f"{wrap(classes[k], 32, 1)}  {number(float(area))} (n = {number(n)})", **style)
         axes[0, 1].plot(*_mean_pr(scored), **style)
     _roc_axes(axes[0, 0], "ROC, with AUROC")
     _pr_axes(axes[0, 1], "Precision and recall")
-    figure.legend(loc="outside lower left", ncols=2, handlelength=2.2, borderaxespad=0.1)
+    legend_below(figure, axes, handles, min(len(drawn), 2))
     return figure
 
 
@@ -95,20 +96,22 @@ def plot_positive(
         return say_instead(title, "There are not both positive and other images here, so there is no curve.")
     note = f"Positive: {join(classes[k] for k in chosen)}. A line per seed. Filled point: the threshold chosen on validation images."
     figure, axes = new_figure(1, 2, title=title, height=3.9, note=note)
-    points = operating_points(answers, chosen)
     for i, (one, (truth, score)) in enumerate(zip(answers, scored, strict=True)):
         colour = ARMS[1 + i % (len(ARMS) - 1)]
         if not truth.any() or truth.all():
             continue
-        axes[0, 0].plot(*roc_points(truth, score), color=colour, linewidth=1.4, label=f"seed {one.seed}  AUROC {number(float(_area(truth, score)))}")
+        label = f"seed {one.seed}  AUROC {number(_area(truth, score))}"
+        axes[0, 0].plot(*roc_points(truth, score), color=colour, linewidth=1.4, label=label)
         axes[0, 1].plot(*pr_points(truth, score), color=colour, linewidth=1.4)
-        for point in points[points["seed"] == one.seed].itertuples():
-            axes[0, 0].plot(1 - point.specificity, point.sensitivity, "o", markersize=8, color=colour, markeredgecolor="white", gid="operating-point")
+        dot = {"marker": "o", "markersize": 8, "color": colour, "markeredgecolor": "white", "linestyle": "", "gid": "operating-point"}
+        for point in operating_points([one], chosen).itertuples():
+            axes[0, 0].plot(1 - point.specificity, point.sensitivity, **dot)
             if np.isfinite(point.precision):
-                axes[0, 1].plot(point.sensitivity, point.precision, "o", markersize=8, color=colour, markeredgecolor="white", gid="operating-point")
+                axes[0, 1].plot(point.sensitivity, point.precision, **dot)
     share = float(np.mean([truth.mean() for truth, _ in scored]))
     axes[0, 1].axhline(share, color=QUIET, linestyle=":", linewidth=1)
-    axes[0, 1].annotate(f"share of positives {percent(share)}", (0, share), xytext=(2, 3), textcoords="offset points", color=QUIET, fontsize=8)
+    axes[0, 1].annotate(f"share of positives {percent(share)}", (0, share), xytext=(2, 3), textcoords="offset points", color=QUIET,
+                        fontsize=8)
     _roc_axes(axes[0, 0], "ROC")
     _pr_axes(axes[0, 1], "Precision and recall")
     axes[0, 0].legend(loc="lower right", handlelength=1.4)
@@ -128,8 +131,10 @@ def describe_curves(
     areas = {classes[k]: float(np.mean([_area(one.y_true == k, one.probabilities[:, k]) for one in answers])) for k in drawn}
     best, worst = max(areas, key=areas.__getitem__), min(areas, key=areas.__getitem__)
     over = mean_of(answers)
-    sentences = [f"AUROC against the rest ({over}): highest for {best} ({number(areas[best])}), lowest for {worst} ({number(areas[worst])})."
-                 if len(areas) > 1 and areas[best] > areas[worst] else f"AUROC against the rest ({over}): {number(areas[best])} for {join(areas)}."]
+    values = f"highest for {best} ({number(areas[best])}), lowest for {worst} ({number(areas[worst])})"
+    if number(areas[best]) == number(areas[worst]):
+        values = f"{number(areas[best])} for {join(areas)}"
+    sentences = [f"AUROC against the rest ({over}): {values}."]
     if left_out:
         sentences.append(f"No AUROC for {join(left_out, 8)}: there are no images of {'it' if len(left_out) == 1 else 'them'} here.")
     chosen = positive_indices(classes, positive)

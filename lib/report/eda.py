@@ -93,8 +93,8 @@ def describe_cells(
     if empty:
         sentences.append(f"No {what}s in {number(len(empty))} of {number(len(cells))} {kinds}: {join(empty, 8)}.")
     if small:
-        sentences.append(f"Fewer than {number(minimum)} {what}s, too few to measure a {kind}, in {number(len(small))} of {number(len(cells))} "
-                         f"{kinds}: {join(small, 8)}.")
+        sentences.append(f"Fewer than {number(minimum)} {what}s, too few to measure a {kind}, in {number(len(small))} of "
+                         f"{number(len(cells))} {kinds}: {join(small, 8)}.")
     if not empty and not small:
         sentences.append(f"Each of the {number(len(cells))} {kinds} has at least {count(minimum, what)}.")
     return sentences

@@ -54,8 +54,8 @@ def cell_grid(
         axes.text(left, top + 0.2, f"n = {number(n)}" if n else "none", va="bottom", fontsize=8, color=QUIET if n else ALARM, gid="n",
                   fontstyle="normal" if n else "italic")
         if not n:
-            axes.add_patch(Rectangle((left, top + 0.22), cell - 0.13, tile - 0.03, facecolor=BLANK, edgecolor="#D0D0D0", hatch="///", linewidth=0.8,
-                                     gid="empty"))
+            axes.add_patch(Rectangle((left, top + 0.22), cell - 0.13, tile - 0.03, facecolor=BLANK, edgecolor="#D0D0D0", hatch="///",
+                                     linewidth=0.8, gid="empty"))
         for k, index in enumerate(np.sort(rng.permutation(where)[:per_cell])):
             _place(axes, pixels[int(index)], left + k * tile, top + 0.22, tile)
     axes.set(xlim=(0, cell * across), ylim=(counts.shape[0] * tall, 0), aspect="equal")

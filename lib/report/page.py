@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-import os
 from pathlib import Path
+
+from lib.files import write_atomically
 
 CSS = Path(__file__).with_name("page.css")
 
@@ -36,11 +37,9 @@ def write_page(
     body:      str,          # HTML
     extra_css: str = "",
 ) -> None:
-    """A whole HTML page with the house style, written in one step."""
+    """A whole HTML page with the house style."""
     text = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{extra_css}\n{CSS.read_text(encoding='utf-8')}</style></head>\n<body>{body}</body></html>\n"
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from lib.report.style import INK, QUIET, group_colours, house_style, new_figure, say_instead
+from lib.data.skin import CUT_POINTS, ita_group
+from lib.report.style import INK, QUIET, WIDTH, group_colours, house_style, new_figure, say_instead
 from lib.report.words import count, number, percent
 
-GROH_CUTS = (45.0, 28.0, 17.0, 5.0, -20.0)          # degrees: at or above the first is ITA group I … below the last VI (Groh)
 TYPES = ("I", "II", "III", "IV", "V", "VI")
 MOST_POINTS = 250                                   # drawn per type; the boxes use every image
 
@@ -22,7 +19,7 @@ MOST_POINTS = 250                                   # drawn per type; the boxes 
 def plot_ita(
     samples: pd.DataFrame,              # tone 1–6 or null, ita in degrees or null
     *,
-    cuts:    Sequence[float] = GROH_CUTS,
+    cut_points: str = "groh",           # a key of lib.data.skin.CUT_POINTS
     title:   str = "Does measured skin colour agree with the annotated skin type?",
 ) -> Figure:
     """ITA of every image (points) and its quartiles (boxes) per annotated type, over the bands of the ITA groups."""
@@ -34,9 +31,11 @@ def plot_ita(
     places = [(TYPES[t - 1], ita[tones == t]) for t in range(1, 7)] if np.isfinite(tones).any() else []
     if np.isnan(tones).any():
         places.append(("not annotated", ita[np.isnan(tones)]))
-    note = (f"Bands: ITA groups I to VI with cut points {', '.join(number(c, 0) for c in cuts)}°. ITA (individual typology angle) is measured "
-            f"on skin outside the lesion; lower is darker. Box: quartiles of all images. Points: at most {MOST_POINTS} per type.")
-    figure, axes = new_figure(title=title, height=4.3, note=note)
+    cuts = [float(bound) for bound, _ in CUT_POINTS[cut_points]]
+    note = (f"Bands: ITA groups I to VI with cut points {', '.join(number(c, 0) for c in cuts)}°. ITA (individual typology angle) is "
+            f"measured on skin outside the lesion; lower is darker. Box: quartiles of all images. Points: at most {MOST_POINTS} per type.")
+    width = min(3.4 + 0.8 * len(places), WIDTH)
+    figure, axes = new_figure(title=title, height=4.3, width=width, note=note)
     axes, rng, colours = axes[0, 0], np.random.default_rng(0), group_colours(TYPES)
     low, high = min(float(ita.min()), cuts[-1]) - 8, max(float(ita.max()), cuts[0]) + 8
     edges = [high, *cuts, low]
@@ -63,7 +62,7 @@ def plot_ita(
 def describe_ita(
     samples: pd.DataFrame,              # tone 1–6 or null, ita in degrees or null
     *,
-    cuts:    Sequence[float] = GROH_CUTS,
+    cut_points: str = "groh",           # a key of lib.data.skin.CUT_POINTS
 ) -> list[str]:
     """Spearman correlation of ITA and annotated type with its n, how often the ITA group is the type, and what is missing."""
     total = len(samples)
@@ -82,20 +81,10 @@ def describe_ita(
     if len(both) < 3 or np.ptp(ita) == 0 or np.ptp(tone) == 0:
         reason = f"{count(len(both), 'image')} with both" if len(both) < 3 else "one of them never varies"
         return [*sentences, f"The correlation of measured colour and annotated type cannot be computed ({reason})."]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rho = float(stats.spearmanr(ita, tone).statistic)
+    rho = float(stats.spearmanr(ita, tone).statistic)
     sentences.append(f"Spearman correlation of ITA and annotated type: {number(rho, 2)} (n = {number(len(both))} images with both). "
                      f"Darker skin has a lower ITA, so full agreement in rank would be −1.")
-    steps = np.abs(ita_group(ita, cuts) - tone)
+    steps = np.abs(ita_group(ita, cut_points) - tone)
     sentences.append(f"The ITA group equals the annotated type in {percent((steps == 0).mean())} of these images "
                      f"and is at most one step away in {percent((steps <= 1).mean())}.")
     return sentences
-
-
-def ita_group(
-    ita:  np.ndarray,                   # degrees
-    cuts: Sequence[float] = GROH_CUTS,  # falling
-) -> np.ndarray:
-    """ITA group 1 (lightest) to 6 (darkest): 1 + how many cut points lie above the value."""
-    return 1 + (np.asarray(ita, dtype=float)[:, None] < np.asarray(cuts, dtype=float)[None, :]).sum(axis=1)

@@ -75,7 +75,6 @@ def house_style(plot: Callable[..., Figure]) -> Callable[..., Figure]:
             figure = plot(*args, **options)
             for text in figure.findobj(Text):
                 text.set_parse_math(False)
-                text.set_text(printable(text.get_text()))
         return figure
 
     return styled
@@ -93,7 +92,7 @@ def new_figure(
 ) -> tuple[Figure, np.ndarray]:
     """A figure with its title at the left and axes [rows, columns], laid out without overlap."""
     lines = wrap(title, int(width * 10.5), 3)
-    small = wrap(note, int(width * 14.5), 4) if note else ""
+    small = wrap(note, int(width * 16.5), 4) if note else ""
     tall = height + 0.22 * lines.count("\n") + (0.16 * (small.count("\n") + 1) + 0.1 if small else 0)
     figure = ReportFigure(figsize=(width, tall), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.08, hspace=0.04, wspace=0.04)
@@ -111,6 +110,22 @@ def say_instead(title: str, reason: str) -> Figure:
     axes[0, 0].set_axis_off()
     axes[0, 0].text(0, 0.5, wrap(reason, 100, 3), color=QUIET, va="center", transform=axes[0, 0].transAxes)
     return figure
+
+
+def legend_below(
+    figure:  Figure,
+    axes:    np.ndarray,                # of new_figure; its last row is given up for the legend
+    handles: Sequence,                  # artists with labels
+    columns: int,
+) -> None:
+    """Put a legend over the whole width under the plots, where it meets neither the title nor the note."""
+    place = axes[-1, 0].get_gridspec()[-1, :]
+    for one in axes[-1]:
+        one.remove()
+    row = figure.add_subplot(place)
+    row.set_axis_off()
+    legend = row.legend(handles=handles, loc="upper left", ncols=columns, borderaxespad=0, borderpad=0, handlelength=2.2)
+    legend.set_in_layout(False)         # its row has a height already, and a wide legend must not squeeze the plots
 
 
 def light_grid(axes: Axes, along: str = "y") -> None:
@@ -144,9 +159,23 @@ def text_on(colour) -> str:
 
 
 def wrap(text: object, width: int = 18, lines: int = 3) -> str:
-    """Break a name into at most `lines` lines of `width` characters; what does not fit ends in "…"."""
-    whole = " ".join(str(text).split())
-    return "\n".join(textwrap.wrap(whole, max(width, 4), max_lines=lines, placeholder="…", break_on_hyphens=False)) or whole[:width]
+    """Break a name into at most `lines` lines of `width` characters; the middle of a longer one is left out ("…").
+
+    Names of one study often begin alike, so the end is kept.
+    """
+    whole, width = printable(" ".join(str(text).split())), max(width, 5)
+    length = len(whole)
+    while len(broken := textwrap.wrap(shorten(whole, length), width, break_on_hyphens=False)) > lines:
+        length -= 1
+    return "\n".join(broken)
+
+
+def shorten(text: str, longest: int) -> str:
+    """`text` with its middle left out when it has more than `longest` characters: three parts of the start, two of the end."""
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) * 2 // 5
+    return text[:longest - 1 - end].rstrip() + "…" + (text[-end:].lstrip() if end > 0 else "")
 
 
 def thin(items: Sequence, most: int = 12) -> list[int]:

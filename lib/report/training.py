@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lib.report.style import ARMS, LINES, QUIET, arm_colours, house_style, light_grid, new_figure, say_instead, thin, wrap
-from lib.report.words import capital, count, join, number
+from lib.report.style import ARMS, LINES, QUIET, arm_colours, house_style, legend_below, light_grid, new_figure, say_instead, wrap
+from lib.report.words import count, join, number
 
 RUN = ("arm", "architecture", "fold", "train_fraction", "seed")
 CLEAR_RISE = 0.05           # validation loss this share above its minimum counts as a sign of overfitting
@@ -34,9 +34,10 @@ def plot_training(
     colours = arm_colours(order) if parts else dict(zip(order, [ARMS[1 + i % (len(ARMS) - 1)] for i in range(len(order))], strict=True))
     dashes = {name: LINES[(i // len(ARMS)) % len(LINES)] for i, name in enumerate(order)}
     note = "A line per run; the circle marks its best epoch on validation (highest macro-F1), whose weights are kept."
-    figure, axes = new_figure(1, 3, title=title, height=2.9 + 0.2 * -(-len(order) // 4), note=note)
-    for axis, column, name in zip(axes[0], ("train_loss", "validation_loss", "macro_f1"), ("Training loss", "Validation loss", "Validation macro-F1"),
-                                  strict=True):
+    below = 0.2 * -(-len(order) // 4) + 0.05
+    figure, axes = new_figure(2, 3, title=title, height=2.95 + below, note=note, height_ratios=[2.7, below])
+    panels = {"train_loss": "Training loss", "validation_loss": "Validation loss", "macro_f1": "Validation macro-F1"}
+    for axis, (column, name) in zip(axes[0], panels.items(), strict=True):
         for key, line in runs.items():
             colour = colours[names[key]]
             axis.plot(line["epoch"], line[column], color=colour, linestyle=dashes[names[key]], linewidth=1.4, alpha=0.9,
@@ -44,13 +45,14 @@ def plot_training(
             best = best_epoch(line)
             if best is not None:
                 at = line[line["epoch"] == best]
-                axis.plot(at["epoch"], at[column], "o", markersize=8, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.5, gid="best")
+                axis.plot(at["epoch"], at[column], "o", markersize=8, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.5,
+                          gid="best")
         axis.set_title(name)
-        _epoch_axis(axis, history["epoch"])
+        _epoch_axis(axis, sorted(history["epoch"].unique()))
         light_grid(axis)
     axes[0, 2].set_ylim(top=min(1.02, axes[0, 2].get_ylim()[1]) if history["macro_f1"].notna().any() else None)
     handles = [Line2D([], [], color=colours[name], linestyle=dashes[name], label=wrap(name, 40, 1)) for name in order]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(order), 4), handlelength=1.6, borderaxespad=0.2)
+    legend_below(figure, axes, handles, min(len(order), 4))
     return figure
 
 
@@ -72,32 +74,38 @@ def describe_training(history: pd.DataFrame) -> list[str]:
     trained = number(max(lengths)) if min(lengths) == max(lengths) else f"{number(min(lengths))} to {number(max(lengths))}"
     sentences = [f"{count(len(runs), 'run')} of {trained} epoch{'s' if max(lengths) != 1 else ''}"
                  + (f"; best validation macro-F1 at epoch{'s' if len(found) > 1 else ''} {join(found, 6)}." if found else ".")]
-    broken = [names[key] for key, line in runs.items() if not np.isfinite(line[["train_loss", "validation_loss"]].to_numpy(dtype=float)).all()]
+    losses = {key: line[["train_loss", "validation_loss"]].to_numpy(dtype=float) for key, line in runs.items()}
+    broken = [names[key] for key, values in losses.items() if not np.isfinite(values).all()]
     if broken:
         sentences.append(f"The loss was not a finite number in some epoch of {join(broken, 6)}.")
     last = [names[key] for key, line in runs.items() if len(line) > 1 and best[key] == line["epoch"].iloc[-1]]
     if last:
         sentences.append(f"The last epoch was the best in {number(len(last))} of {count(len(runs), 'run')} ({join(last, 6)}): "
                          f"still improving when training ended; consider more epochs.")
-    for key, line in runs.items():
-        sentences += _overfitting(line, names[key])
-    flat = [names[key] for key, line in runs.items() if len(line) > 1 and not line["train_loss"].iloc[1:].min() < line["train_loss"].iloc[0]]
+    rises = {names[key]: rise for key, line in runs.items() if (rise := _overfitting(line))}
+    if rises:
+        worst = max(rises, key=lambda name: rises[name][0])
+        most = f"most in {worst}, {rises[worst][1]}" if len(rises) > 1 else rises[worst][1]
+        sentences.append(f"A sign of overfitting in {number(len(rises))} of {count(len(runs), 'run')} ({join(rises, 6)}): while training "
+                         f"loss fell, validation loss rose, {most}.")
+    flat = [names[key] for key, values in losses.items()
+            if len(values) > 1 and np.isfinite(values).all() and values[1:, 0].min() >= values[0, 0]]
     if flat:
         sentences.append(f"The training loss never fell below its first value in {join(flat, 6)}: nothing was learned there.")
     return sentences
 
 
-def _overfitting(line: pd.DataFrame, name: str) -> list[str]:
+def _overfitting(line: pd.DataFrame) -> tuple[float, str] | None:
+    """How much validation loss rose above its minimum (ratio) and in words; None without a clear rise under a falling training loss."""
     loss, learned = line["validation_loss"].to_numpy(dtype=float), line["train_loss"].to_numpy(dtype=float)
     if len(line) < 3 or not (np.isfinite(loss).all() and np.isfinite(learned).all()):
-        return []
+        return None
     lowest = int(np.argmin(loss))
     if not (loss[-1] > loss[lowest] * (1 + CLEAR_RISE) and learned[-1] < learned[lowest]):
-        return []
+        return None
     epochs = line["epoch"].to_numpy()
-    return [capital(f"{name} shows a sign of overfitting: validation loss rose from {number(loss[lowest], 2)} (epoch {epochs[lowest]}) to "
-                    f"{number(loss[-1], 2)} (epoch {epochs[-1]}) while training loss fell from {number(learned[lowest], 2)} to "
-                    f"{number(learned[-1], 2)}.")]
+    return loss[-1] / loss[lowest], (f"from {number(loss[lowest], 2)} (epoch {epochs[lowest]}) to {number(loss[-1], 2)} "
+                                     f"(epoch {epochs[-1]})")
 
 
 def _runs(history: pd.DataFrame) -> dict[tuple, pd.DataFrame]:
@@ -109,9 +117,9 @@ def _run_names(runs: dict[tuple, pd.DataFrame]) -> dict[tuple, str]:
     return {key: " ".join([*(str(part) for part in key[:-1]), f"seed {key[-1]}"]) for key in runs}
 
 
-def _epoch_axis(axes: Axes, epochs: pd.Series) -> None:
-    every = sorted(set(epochs))
-    shown = [every[i] for i in thin(every, 7)]
-    axes.set_xticks(shown, [str(epoch) for epoch in shown])
+def _epoch_axis(axes: Axes, epochs: list[int]) -> None:
+    shown = epochs[::-(-len(epochs) // 6)]
+    axes.set_xticks(shown, [number(int(epoch)) for epoch in shown])
+    room = max(0.06 * (epochs[-1] - epochs[0]), 0.3)
+    axes.set_xlim(epochs[0] - room, epochs[-1] + room)
     axes.set_xlabel("epoch", color=QUIET)
-    axes.margins(x=0.06 if len(every) > 1 else 0.5)

@@ -9,9 +9,10 @@ differences paired.
 
 Training seeds. Another training run would have given other numbers, so seeds are drawn as well, independently of the
 patients, again n − 1 of n, and the same for every arm (the two-way "pigeonhole" bootstrap; Owen 2007, Ann. Appl. Stat.
-1:386, who shows it to be mildly conservative). The limit: three seeds tell the spread between runs only roughly, so that
-part of the interval is too narrow more often than the other way round; one seed tells nothing about it, then the interval
-holds for these trained networks and not for the way of training them, and the tables say so.
+1:386, who shows it to be mildly conservative). The limit: few seeds tell the spread between runs only roughly. Where
+nothing but training varies, a 95 % interval holds the truth 50 % of the time with 2 seeds, 75 % with 3, 87 % with 5, 91 %
+with 8, 94 % with 20 (simulated, 4,000 studies); the more patients contribute, the less it matters. One seed tells
+nothing: the interval then holds for these trained networks, not for the way of training them, and the tables say so.
 
 Everything is deterministic in `seed`. Clusters are sorted by name first, and resamples are made in lots of fixed size
 with a generator each, so neither the order of rows nor the block size changes a draw, and the first 500 of 2,000
@@ -76,7 +77,7 @@ def image_weights(
     *,
     resamples: int,                  # B
     seed:      int = 0,
-    cells:     int = 250_000,        # numbers per block at most; bounds memory, changes nothing else
+    cells:     int = 1_000_000,       # numbers per block at most; bounds memory, changes nothing else
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of weights: which resamples, and how much each image counts in them [b, N]."""
     rows = max(1, min(LOT, cells // len(design.cluster)))

@@ -12,14 +12,15 @@ import numpy as np
 import pandas as pd
 
 from lib.metrics.estimate import Estimate
-from lib.metrics.gap import extremes
+from lib.metrics.gap import extremes, largest_gap
 from lib.metrics.registry import MEASURES
 from lib.stats.evaluate import ALL, Evaluation, Key
 
 ONE_SEED = "one training seed: how much training again would change is not in the interval"
 BIASED = "biased upwards: noise alone makes the largest of several groups larger and the smallest smaller"
 
-_NUMBERS = ["value", "low", "high", "n_images", "n_clusters", "n_positives", "seeds", "seed_spread", "note"]
+COUNTS = ("n_images", "n_clusters", "n_positives")
+_NUMBERS = ["value", "low", "high", *COUNTS, "seeds", "seed_spread", "note"]
 
 
 def per_arm(evaluation: Evaluation) -> pd.DataFrame:
@@ -56,14 +57,33 @@ def differences(
 def gaps(evaluation: Evaluation) -> pd.DataFrame:
     """How far each arm's groups are apart: arm, architecture, metric, worst, best (groups), value … note.
 
-    The value is best minus worst in size (≥ 0) over the groups that are estimable, means over classes taken over the classes
-    that these groups share. The interval is that of the difference between the two groups named, so it may include 0; because
-    they were picked for being far apart, value and interval are biased upwards, and the note says so. n_images, n_clusters
-    and n_positives are those of the smaller of the two.
+    The value is the size of the largest gap (≥ 0) over the groups that are estimable, means over classes taken over the
+    classes that these groups share. The interval is that of the difference between the two groups named, so it may include 0;
+    because they were picked for being far apart, value and interval are biased upwards, and the note says so. n_images,
+    n_clusters and n_positives are those of the smaller of the two.
     """
     return _table(["arm", "architecture", "metric", "worst", "best"], [
         {"arm": arm, "architecture": architecture, "metric": metric, **_gap(evaluation, arm, architecture, metric)}
         for arm in evaluation.predictions.arms
+        for architecture in evaluation.architectures
+        for metric in evaluation.metrics
+    ])
+
+
+def gap_differences(
+    evaluation: Evaluation,
+    baseline:   str,            # the arm that the others are held against
+) -> pd.DataFrame:
+    """Each other arm's largest gap minus the baseline's, paired; below zero is fairer: arm, baseline, architecture, metric, value … note.
+
+    In each resample both gaps are looked for anew. Their upward biases mostly cancel where both arms are equally noisy.
+    n_images, n_clusters and n_positives are those of the smallest group compared.
+    """
+    check_arm(evaluation, baseline)
+    return _table(["arm", "baseline", "architecture", "metric"], [
+        {"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric,
+         **_gap_difference(evaluation, arm, baseline, architecture, metric)}
+        for arm in evaluation.predictions.arms if arm != baseline
         for architecture in evaluation.architectures
         for metric in evaluation.metrics
     ])
@@ -84,40 +104,62 @@ def _numbers(evaluation: Evaluation, metric: str, group: str, compute) -> dict:
     else:
         by_seed, draws = compute(evaluation.key(metric, group))
         estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=support.n_images)
-    counts = {"n_images": support.n_images, "n_clusters": support.n_clusters, "n_positives": support.n_positives}
+    counts = {name: getattr(support, name) for name in COUNTS}
     return _row(estimate, by_seed, counts, [support.note] if estimate.estimable else [])
 
 
 def _gap(evaluation: Evaluation, arm: str, architecture: str, metric: str) -> dict:
-    shared, excluded = evaluation.shared_classes(metric)
-    left_out = [f"{group} left out ({reason})" for group, reason in excluded.items()]
-    compared = [group for group in evaluation.groups if group not in excluded]
-    seeds = len(evaluation.predictions.seeds)
-    if len(compared) < 2:
-        reason = "; ".join([f"{len(compared)} of {len(evaluation.groups)} groups estimable, needs 2", *left_out])
-        none = {"n_images": 0, "n_clusters": 0, "n_positives": None}
-        missing = Estimate.missing(reason, confidence=evaluation.confidence)
-        return {"worst": None, "best": None, **_row(missing, np.full(seeds, np.nan), none, [])}
-    keys = {group: Key(metric, group, shared) for group in compared}
-    higher = MEASURES[metric].higher_is_better
+    keys, notes, reason = _compared(evaluation, metric)
     values = {group: evaluation.of(arm, architecture, key) for group, key in keys.items()}
-    if sum(value == value for value in values.values()) < 2:
-        none = {"n_images": 0, "n_clusters": 0, "n_positives": None}
-        missing = Estimate.missing("undefined on this sample", confidence=evaluation.confidence)
-        return {"worst": None, "best": None, **_row(missing, np.full(seeds, np.nan), none, left_out)}
+    defined = [group for group in keys if values[group] == values[group]]
+    if not reason and len(defined) < 2:
+        reason = "undefined on this sample"
+    if reason:
+        return {"worst": None, "best": None, **_missing(evaluation, reason, notes)}
+    higher = MEASURES[metric].higher_is_better
     worst, best = extremes(values, higher_is_better=higher)
-    sign = 1 if higher else -1
-    by_seed = sign * (evaluation.by_seed(arm, architecture, keys[best]) - evaluation.by_seed(arm, architecture, keys[worst]))
-    draws = sign * (evaluation.draws_of(arm, architecture, keys[best]) - evaluation.draws_of(arm, architecture, keys[worst]))
-    pair = [evaluation.support[metric, group] for group in (worst, best)]
-    counts = {
-        name: min(numbers) if None not in (numbers := [getattr(s, name) for s in pair]) else None
-        for name in ("n_images", "n_clusters", "n_positives")
-    }
-    classes = evaluation.predictions.classes
-    over = f"over {', '.join(classes[k] for k in shared)}" if shared and len(shared) < len(classes) else ""
+    low, high = (worst, best) if higher else (best, worst)
+    by_seed = evaluation.by_seed(arm, architecture, keys[high]) - evaluation.by_seed(arm, architecture, keys[low])
+    draws = evaluation.draws_of(arm, architecture, keys[high]) - evaluation.draws_of(arm, architecture, keys[low])
+    counts = _smallest(evaluation, metric, [worst, best])
     estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=counts["n_images"])
-    return {"worst": worst, "best": best, **_row(estimate, by_seed, counts, [BIASED, over, *left_out])}
+    return {"worst": worst, "best": best, **_row(estimate, by_seed, counts, [BIASED, *notes])}
+
+
+def _gap_difference(evaluation: Evaluation, arm: str, baseline: str, architecture: str, metric: str) -> dict:
+    keys, notes, reason = _compared(evaluation, metric)
+    if reason:
+        return _missing(evaluation, reason, notes)
+    value, by_seed, draws = (
+        largest_gap({group: numbers(arm, architecture, key) for group, key in keys.items()})
+        - largest_gap({group: numbers(baseline, architecture, key) for group, key in keys.items()})
+        for numbers in (evaluation.of, evaluation.by_seed, evaluation.draws_of)
+    )
+    counts = _smallest(evaluation, metric, list(keys))
+    estimate = Estimate.from_draws(draws, value=value, confidence=evaluation.confidence, n=counts["n_images"])
+    return _row(estimate, by_seed, counts, notes)
+
+
+def _compared(evaluation: Evaluation, metric: str) -> tuple[dict[str, Key], list[str], str]:
+    """The groups a gap runs over and what is measured in each, notes, and why there is no gap (empty when there is)."""
+    shared, excluded = evaluation.shared_classes(metric)
+    keys = {group: Key(metric, group, shared) for group in evaluation.groups if group not in excluded}
+    classes = evaluation.predictions.classes
+    notes = [f"over {', '.join(classes[k] for k in shared)}"] if keys and 0 < len(shared) < len(classes) else []
+    notes += [f"group {group} left out ({reason})" for group, reason in excluded.items()]
+    reason = f"{len(keys)} of {len(evaluation.groups)} groups estimable, needs 2" if len(keys) < 2 else ""
+    return ({}, notes, reason) if reason else (keys, notes, "")
+
+
+def _smallest(evaluation: Evaluation, metric: str, groups: list[str]) -> dict:
+    """Counts of the smallest of these groups."""
+    counted = {name: [getattr(evaluation.support[metric, group], name) for group in groups] for name in COUNTS}
+    return {name: None if None in numbers else min(numbers) for name, numbers in counted.items()}
+
+
+def _missing(evaluation: Evaluation, reason: str, notes: list[str]) -> dict:
+    estimate = Estimate.missing(reason, confidence=evaluation.confidence)
+    return _row(estimate, np.full(len(evaluation.predictions.seeds), np.nan), dict.fromkeys(COUNTS), notes)
 
 
 def _row(estimate: Estimate, by_seed: np.ndarray, counts: dict, notes: list[str]) -> dict:

@@ -38,8 +38,8 @@ class Evaluation:
     groups:       list[str]                                          # without "all"
     support:      dict[tuple[str, str], Support]                     # (metric, group) → what it rests on
     seed_weights: np.ndarray                                         # [B, S]
-    confidence:   float
-    minimum_positives: int
+    confidence:   float                                              # of intervals
+    minimum:      int                                                # positives that a number must rest on
     values:       dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
     draws:        dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
 
@@ -77,7 +77,7 @@ class Evaluation:
                 if group not in excluded:
                     y = self.predictions.y_true[self.predictions.groups == group]
                     reason = classes_reason(
-                        y, list(shared), classes=list(self.predictions.classes), minimum_positives=self.minimum_positives,
+                        y, list(shared), classes=list(self.predictions.classes), minimum_positives=self.minimum,
                     )
                     if reason:
                         excluded[group] = f"over the classes that all groups share: {reason}"
@@ -116,7 +116,9 @@ def evaluate(
     measures = [get_measure(name) for name in dict.fromkeys(metrics)]
     table = read_predictions(predictions, classes, arms=arms, split=split, condition=condition)
     chosen = [list(classes).index(label) for label in dict.fromkeys(positive)]
-    names = [g for g in np.unique(table.groups) if g] if groups is None else list(groups)
+    names = [str(g) for g in np.unique(table.groups) if g] if groups is None else list(dict.fromkeys(groups))
+    if ALL in names:
+        raise ValueError(f"a group is called {ALL!r}, which stands for everybody in the tables; give it another name (groups.values)")
     rows = {ALL: np.arange(len(table.y_true))} | {group: np.flatnonzero(table.groups == group) for group in names}
     support = {(m.name, group): _support(m, table, at, chosen, minimum_positives) for m in measures for group, at in rows.items()}
     seeds = table.seeds

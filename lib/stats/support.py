@@ -57,7 +57,7 @@ def count_support(
     if measure.rests_on == "images":
         return Support(n, n_clusters, None, reason=_too_few("images", n, n_clusters, minimum_positives, few))
     if not positive:
-        return Support(n, n_clusters, None, reason="the study names no positive classes (labels.positive)")
+        return Support(n, n_clusters, None, reason="the study names no positive classes in labels.positive")
     is_positive = np.isin(y_true, positive)
     reasons = [
         _too_few(kind, int(mask.sum()), len(np.unique(clusters[mask])), minimum_positives, few)

@@ -23,6 +23,8 @@ from lib.stats.compare import check_arm
 from lib.stats.evaluate import ALL, Evaluation
 from lib.study import Primary
 
+FEW_SEEDS = 5    # fewer training runs understate how much training again would change (lib/stats/bootstrap.py has the figures)
+
 Kind = Literal["better", "worse", "equivalent", "cannot tell"]
 
 
@@ -139,6 +141,8 @@ def describe(
     sentence = f"{opening}: {question}, is {middle} ({interval}; {basis}). {_meaning(kind, difference, margin)}"
     if seeds == 1:
         sentence += " With one training run per arm, the interval leaves out how much training again would change."
+    elif seeds < FEW_SEEDS:
+        sentence += f" With only {seeds} training runs per arm, the interval is likely to be somewhat too narrow."
     return sentence + (f" It is a {note}." if note else "")
 
 

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from lib.training.files import remove_leftovers, write_atomically
+from lib.files import remove_leftovers, write_atomically
 
 Say = Callable[[str], None]
 _PLAIN = (str, int, float, bool, type(None))

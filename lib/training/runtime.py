@@ -25,6 +25,7 @@ def prepare_machine(compute: Compute) -> Accelerator:
     torch.set_num_threads(compute.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")      # cuBLAS is reproducible only with a fixed workspace
     torch.use_deterministic_algorithms(True, warn_only=not on_cpu)
+    torch.utils.deterministic.fill_uninitialized_memory = False      # a debugging aid that writes every new tensor twice
     torch.backends.cudnn.benchmark = False
     wanted = (on_cpu, compute.precision)
     if AcceleratorState._shared_state and wanted != _present():

@@ -19,11 +19,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from lib.files import write_json
 from lib.study import ROOT, StudyError
 from lib.workflow.checks import load_plan
 from lib.workflow.events import tell
 from lib.workflow.gpu import gpu_slot
-from lib.workflow.keys import damaged, differences, full_key, outputs_hash, read_json, write_json
+from lib.workflow.keys import damaged, differences, full_key, outputs_hash, read_json
 from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.process import die_with_parent
 from lib.workflow.provenance import environment

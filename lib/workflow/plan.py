@@ -44,6 +44,11 @@ class Job:
         """What it was made from, and the hashes of what it made."""
         return self.folder / "record.json"
 
+    @property
+    def work(self) -> Path:
+        """Checkpoints and trained networks of the stage, shared by its chunks, so a chunk that is cut otherwise trains nothing twice."""
+        return outputs_root() / self.study / self.stage.name / "work"
+
     def state(self, kind: str) -> Path:
         """Engine files: `key` (what it depends on now), `done` (the engine's marker), `failed`, `lock`."""
         return state_root(self.study) / kind / f"{self.id}.json"
@@ -88,18 +93,9 @@ def make_plan(study: Study) -> Plan:
 
 def outputs_root() -> Path:
     """`outputs/` of the checkout, or the folder named by OUTPUTS_ROOT."""
-    return _folder("OUTPUTS_ROOT", "outputs")
-
-
-def data_root() -> Path:
-    """`data/` of the checkout, or the folder named by DATA_ROOT (relative to the checkout)."""
-    return _folder("DATA_ROOT", "data")
+    return (ROOT / (os.environ.get("OUTPUTS_ROOT") or "outputs")).resolve()
 
 
 def state_root(study: str) -> Path:
     """Engine state of a study."""
     return outputs_root() / ".state" / study
-
-
-def _folder(variable: str, default: str) -> Path:
-    return (ROOT / (os.environ.get(variable) or default)).resolve()

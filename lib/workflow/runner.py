@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from lib.files import write_json
 from lib.study import ROOT
 from lib.workflow.board import Board
 from lib.workflow.events import events_file, listen
-from lib.workflow.keys import damaged, full_key, read_json, static_key, why_stale, write_json
+from lib.workflow.keys import damaged, full_key, read_json, static_key, why_stale
 from lib.workflow.plan import Job, Plan, outputs_root, state_root
 from lib.workflow.process import die_with_parent
 
@@ -109,7 +110,7 @@ def _prepare(plan: Plan, jobs: list[Job], request: Request) -> None:
         if job.stage.name in request.force:
             for path in (job.record, job.state("done")):
                 path.unlink(missing_ok=True)
-            shutil.rmtree(job.folder / "work", ignore_errors=True)      # checkpoints: forced means from the start
+            shutil.rmtree(job.work, ignore_errors=True)                 # checkpoints: forced means from the start
         record = read_json(job.record)
         if record is None or damaged(job, record):
             job.state("done").unlink(missing_ok=True)

@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.files import write_atomically, write_json
 from lib.study import ROOT, Section, Study, fingerprint
 from lib.workflow.checks import load_plan
-from lib.workflow.keys import file_hash, outputs_hash, read_json, visible_params, write_json
-from lib.workflow.plan import Job, Plan, data_root, outputs_root
+from lib.workflow.keys import file_hash, read_json
+from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.process import die_with_parent
 from lib.workflow.sources import module_sources
 from lib.workflow.stages import STAGES
@@ -80,12 +81,23 @@ class Run:
 
     @cached_property
     def roots(self) -> dict[str, Path]:
-        """Source name → the folder its image paths are relative to; sources that draw their images keep them under 01_eda."""
-        made = outputs_root() / self.plan.study.name / "01_eda" / "images"
-        return {
-            source.title: made / source.title if source.phantom else data_root()
-            for source in self.plan.study.data.sources
-        }
+        """Source name → the folder its image paths are relative to; sources that are drawn lie under 01_eda/images."""
+        from lib.data.sources import source_folders
+
+        drawn = outputs_root() / self.plan.study.name / "01_eda" / "images"
+        return source_folders(self.plan.study.data.sources, root=self.data_root, phantom_root=drawn)
+
+    @property
+    def data_root(self) -> Path:
+        """Where the data sets lie."""
+        from lib.data.sources import data_root
+
+        return data_root()
+
+    @property
+    def work(self) -> Path:
+        """Unfinished and reusable work of the stage (checkpoints, trained networks), shared by its chunks; `--force` empties it."""
+        return self.job.work
 
     @property
     def scratch(self) -> Path:
@@ -93,12 +105,8 @@ class Run:
         return outputs_root() / ".state" / self.plan.study.name / "cache"
 
     def fingerprint(self, module: str, *values: Any) -> str:
-        """Hash of a module's sources with all it imports, this stage's parameters and inputs, and `values`.
-
-        Names unfinished work (a checkpoint, half a data set) so that it is taken up again only where it still fits.
-        """
-        inputs = {other.id: outputs_hash(other) for other in self.plan.inputs(self.job)}
-        return fingerprint([module_sources(module, ROOT), visible_params(self.plan.study, self.job.stage), inputs, *values])
+        """Hash of a module's sources with all it imports, and of `values`: marks work that may be reused only where it still fits."""
+        return fingerprint([module_sources(module, ROOT), *values])
 
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it."""
@@ -110,6 +118,10 @@ class Run:
         paths = [job.folder / f"{table}.parquet" for job in self.plan.of(maker.name)]
         self._require(maker.name, paths)
         return pd.concat([read_table(table, path) for path in paths], ignore_index=True)
+
+    def cells_of(self, stage: str) -> list[dict]:
+        """The whole grid of an earlier stage, in the study's order."""
+        return [cell for job in self.plan.of(stage) for cell in job.cells]
 
     def read_metrics(self, stage: str) -> dict[str, dict]:
         """Job id → its metrics.json."""
@@ -145,14 +157,15 @@ class Run:
         return Image(data=buffer.getvalue(), format="png", width=min(900, int(figure.get_figwidth() * 96)), alt=caption)
 
     def keep(self, name: str, content: bytes | str) -> Path:
-        """Write a file of this stage in one step."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-        self._files.append(name)
+        """Write a file of this stage."""
+        path = self.file(name)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content.encode() if isinstance(content, str) else content))
         return path
+
+    def file(self, name: str) -> Path:
+        """Where a file of this stage goes that the notebook writes by other means; it counts among the stage's outputs."""
+        self._files.append(name)
+        return self.folder / name
 
     def finish(self, *, metrics: dict, metadata: dict | None = None, **tables: pd.DataFrame) -> None:
         """Write the stage's tables and metrics.json, then the completion marker. `metrics` is plain JSON without timings."""

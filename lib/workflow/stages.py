@@ -51,7 +51,7 @@ STAGES = {stage.name: stage for stage in (
     Stage(
         name     = "09_statistics",
         question = "Does it help, for whom, and how sure can we be?",
-        reads    = ("01_eda", "07_classifier"),
+        reads    = ("07_classifier",),
         writes   = (),
         params   = ("statistics", "labels.positive", "groups"),
     ),

@@ -57,7 +57,7 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
     reason = leaves_root(source.table)
     path = root / source.table
     if reason or not path.is_file():
-        raise DataError(f"{source.title}: no table {source.table} in {root}" + (f" ({reason})" if reason else "; `table` is a CSV inside the folder"))
+        raise DataError(f"{source.title}: no table {source.table} in {root}; " + (reason or "`table` names a CSV inside the folder"))
     table = read_csv(path)
     absent = [f"{ours}: {theirs}" for ours, theirs in source.columns.items() if theirs not in table]
     if absent:
@@ -99,8 +99,8 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
 
 
 def _own_patient_note(source: Source) -> str:
-    return (f"{source.title}: no patient is named, so every image counts as a patient of its own; images of one person may lie in two splits, "
-            "and results may look better than they are (name a patient_id column to prevent it)")
+    return (f"{source.title}: no patient is named, so every image counts as a patient of its own; images of one person may lie in "
+            "two splits, and results may look better than they are (name a patient_id column to prevent it)")
 
 
 def _is_mask(file: str, listing: Listing) -> bool:

@@ -36,5 +36,5 @@ def read(
         **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
-    notes = [f"{source.title}: {shared:,} lesion numbers belong to several patients; lesions are keyed on patient and lesion"] if shared else []
+    notes = [f"{source.title}: {shared:,} lesion numbers belong to several patients; {info.notes[0]}"] if shared else []
     return assemble(source, info, root, columns, listing=listing, notes=notes)

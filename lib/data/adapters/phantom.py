@@ -20,7 +20,7 @@ def draw(
     progress: Callable | None = None,       # passed on to lib.phantom.world.write_dataset
 ) -> None:
     """Draw the images of a phantom source; what lies there complete is kept."""
-    from lib.phantom.world import write_dataset       # only here: reading a drawn set must not need the drawing code
+    from lib.phantom.world import write_dataset  # only here: reading a drawn set must not need the drawing code
 
     if source.phantom is None:
         raise DataError(f"{source.title}: has no `phantom` section, so nothing says what to draw")

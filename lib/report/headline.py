@@ -1,0 +1,33 @@
+"""The table a reader sees first: each arm's value of one metric, for everybody and per group, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lib.report.comparisons import pick, title_of
+from lib.report.words import estimate
+
+
+def headline_table(
+    estimates: pd.DataFrame,              # of lib.stats.compare.per_arm
+    *,
+    metric:    str,
+    arms:      Sequence[str],             # in the study's order
+) -> pd.DataFrame:
+    """Rows are arms, columns "arm", then everybody and the groups; cells read "0.874 (0.851–0.896)" or "not estimable"."""
+    rows, _ = pick(estimates, metric)
+    rows = rows.assign(shown=[estimate(row.value, row.low, row.high) for row in rows.itertuples()])
+    table = rows.pivot(index="arm", columns="group", values="shown").loc[list(arms), list(dict.fromkeys(rows["group"]))]
+    return table.rename_axis(columns=None).reset_index()
+
+
+def headline_record(table: pd.DataFrame, *, metric: str, confidence: float, resamples: int) -> dict:
+    """The same as plain JSON, for the front page and the README."""
+    return {
+        "caption":  f"{title_of(metric)} on the test images, by arm",
+        "columns":  list(table.columns),
+        "rows":     table.to_numpy().tolist(),
+        "interval": f"{100 * confidence:g} %, bootstrap over patients and training seeds, {resamples:,} resamples",
+    }

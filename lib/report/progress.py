@@ -1,0 +1,25 @@
+"""Progress bars for the callbacks that trainers and readers take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def bar(what: str, unit: str = "image") -> Callable[..., None]:
+    """A callback that draws a bar: `(done, total, …)`, or `(share)` from 0 to 1. A new bar starts when `done` falls back or the total changes."""
+    from tqdm.auto import tqdm
+
+    state: dict = {"bar": None, "done": 0}
+
+    def advance(done: float, total: int | None = None, *_: object) -> None:
+        if total is None:
+            done, total = round(100 * done), 100
+        if state["bar"] is None or done < state["done"] or total != state["bar"].total:
+            state["bar"] = tqdm(total=total, desc=what, unit=unit, mininterval=0.5)
+            state["done"] = 0
+        state["bar"].update(done - state["done"])
+        state["done"] = done
+        if done >= total:
+            state["bar"].close()
+
+    return advance

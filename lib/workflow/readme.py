@@ -1,0 +1,72 @@
+"""Put a study's results into README.md, so that no figure there is typed: `python -m lib.workflow.readme demo rare_lesion_small`.
+
+Between `<!-- results:NAME -->` and `<!-- end -->` stands what `outputs/NAME` says; the demo's pictures go to `lib/assets/readme`.
+Pictures are copied from phantom studies only: data sets' images are not ours to publish.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from lib.files import write_atomically
+from lib.study import ROOT
+from lib.workflow.keys import read_json
+from lib.workflow.plan import outputs_root
+
+PICTURES = {"01_eda": "pictures", "09_statistics": "arms"}              # stage → figure
+ASSETS = ROOT / "lib" / "assets" / "readme"
+
+
+def results_block(study: str) -> str:
+    """Command, verdict and headline table of a finished study, as Markdown. ValueError when it has not run."""
+    folder = outputs_root() / study / "09_statistics"
+    metrics, origin = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
+    if not metrics or not origin:
+        raise ValueError(f"{study} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
+    headline = metrics["headline"]
+    lines = [
+        f"> {_plain(metrics['verdict']['sentence'])}", "",
+        f"{_plain(headline['caption'])} ({_plain(headline['interval'])}):", "",
+        "| " + " | ".join(map(_plain, headline["columns"])) + " |",
+        "|" + "---|" * len(headline["columns"]),
+        *("| " + " | ".join(map(_plain, row)) + " |" for row in headline["rows"]), "",
+        f"From `outputs/{study}/09_statistics/metrics.json`, code {origin['commit']}, {origin['device']}.",
+    ]
+    return "\n".join(lines)
+
+
+def put(text: str, study: str, block: str) -> str:
+    """`text` with the block of `study` replaced. ValueError when it has no such place."""
+    pattern = re.compile(rf"(<!-- results:{re.escape(study)} -->\n).*?(<!-- end -->)", re.S)
+    if not pattern.search(text):
+        raise ValueError(f"README.md has no place for {study}: <!-- results:{study} --> … <!-- end -->")
+    return pattern.sub(lambda found: f"{found[1]}{block}\n{found[2]}", text)
+
+
+def main(studies: list[str], readme: Path = ROOT / "README.md") -> int:
+    """Rewrite the README for each study named."""
+    text = readme.read_text(encoding="utf-8")
+    try:
+        for study in studies:
+            text = put(text, study, results_block(study))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write_atomically(readme, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    if "demo" in studies:
+        ASSETS.mkdir(parents=True, exist_ok=True)
+        for stage, figure in PICTURES.items():
+            shutil.copyfile(outputs_root() / "demo" / stage / "figures" / f"{figure}.png", ASSETS / f"{figure}.png")
+    return 0
+
+
+def _plain(text: object) -> str:
+    """One line that cannot open a table cell or a tag."""
+    return " ".join(str(text).split()).replace("|", "∣").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

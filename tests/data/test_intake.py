@@ -1,0 +1,252 @@
+"""Every listed image is used or set aside with a reason, and the study's words mean what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lib.data.errors import DataError
+from lib.data.intake import QUARANTINE, SAMPLES, take_in
+from lib.data.split import assign_splits
+from lib.study import Groups, Labels, Source
+from lib.tables import read_table, write_table
+
+HAM = ["nevus", "melanoma", "seborrheic_keratosis", "basal_cell_carcinoma", "actinic_keratosis", "vascular", "dermatofibroma"]
+ALL_HAM = Labels(classes={name: [name] for name in HAM})
+PAD = Labels(classes={"bad": ["melanoma", "basal_cell_carcinoma", "squamous_cell_carcinoma", "actinic_keratosis"], "good": ["nevus"]},
+             exclude=["seborrheic_keratosis"])
+AB = Labels(classes={"a": ["a"], "b": ["b"]})
+
+
+def bring(folders, labels, *, groups=None, options=None, **more):
+    """Take in {title: (dataset, folder)}."""
+    sources = [Source(dataset=dataset, name=title, **(options or {}).get(title, {})) for title, (dataset, _) in folders.items()]
+    return take_in(sources, labels, groups or Groups(), {title: folder for title, (_, folder) in folders.items()}, **more)
+
+
+def check_account(intake):
+    account = intake.account.set_index("dataset")
+    assert (account["listed"] == account[["missing", "excluded", "refused", "used"]].sum(axis=1)).all()
+    assert len(intake.samples) == account["used"].sum()
+    assert len(intake.quarantine) == account[["missing", "excluded", "refused"]].sum().sum()
+    assert list(intake.quarantine.columns) == list(QUARANTINE) and intake.quarantine["reason"].str.len().gt(0).all()
+    return account
+
+
+def test_samples_of_ham10000_keep_the_tables_contract(made_up_ham10000, tmp_path):
+    intake = bring({"ham10000": ("ham10000", made_up_ham10000)}, ALL_HAM)
+    assert list(intake.samples.columns) == list(SAMPLES) and intake.samples["image_id"].is_monotonic_increasing
+    split = assign_splits(intake.samples, {"train": 0.5, "validation": 0.25, "test": 0.25}, 0)
+    write_table("samples", intake.samples.assign(split=split), tmp_path / "samples.parquet")
+    again = read_table("samples", tmp_path / "samples.parquet")
+    first = again.iloc[0]
+    assert first["sha256"] == hashlib.sha256((made_up_ham10000 / first["path"]).read_bytes()).hexdigest()
+    assert (first["width"], first["height"]) == (32, 24) and first["ita"] > 40
+    assert again["group"].isna().all() and (again["label"] == again["diagnosis"]).all()
+    assert list(intake.facts["image_id"]) == list(again["image_id"]) and {"age", "sex", "site", "dx_type", "region"} <= set(intake.facts)
+    assert set(intake.facts["region"]) == {"outside mask"}
+    assert check_account(intake)["used"].to_dict() == {"ham10000": 56}
+
+
+def test_labels_groups_and_account_of_pad(made_up_pad):
+    intake = bring({"pad": ("pad_ufes_20", made_up_pad)}, PAD)
+    account = check_account(intake).loc["pad"]
+    assert account.to_dict() == {"listed": 54, "missing": 3, "excluded": 12, "refused": 0, "used": 39}
+    samples = intake.samples
+    assert set(samples["label"]) == {"bad", "good"} and set(samples["dataset"]) == {"pad"}
+    known = samples["tone"].notna()
+    named = {1: "I–II", 2: "I–II", 3: "III–IV", 4: "III–IV", 5: "V–VI", 6: "V–VI"}
+    assert samples.loc[known, "group"].tolist() == samples.loc[known, "tone"].map(named).tolist()
+    assert samples.loc[~known, "group"].isna().all() and (~known).any()
+    left_out = intake.quarantine[intake.quarantine["kind"] == "excluded"]
+    assert set(left_out["reason"]) == {"diagnosis seborrheic_keratosis is in labels.exclude"}
+    assert any("measured on outside mask (" in note and "border ring (" in note for note in intake.notes)
+
+
+def test_another_column_can_be_the_label(tmp_path, builders):
+    labels = Labels(column="three_partition_label", classes={"cancer": ["malignant"], "no cancer": ["benign", "non-neoplastic"]})
+    intake = bring({"f": ("fitzpatrick17k", builders["build_fitzpatrick"](tmp_path / "f"))}, labels)
+    assert intake.samples["label"].value_counts().to_dict() == {"no cancer": 20, "cancer": 10}
+    assert set(intake.samples["diagnosis"]) == {"psoriasis", "melanoma", "dermatofibroma"}
+
+
+def test_unknown_values_are_listed_with_counts(made_up_ham10000):
+    labels = Labels(classes={"a": ["nevus"], "b": ["melanoma", "vasclar"]}, exclude=["basal_cell_carcinoma"])
+    with pytest.raises(DataError, match="4 values of diagnosis no class names") as caught:
+        bring({"h": ("ham10000", made_up_ham10000)}, labels)
+    for part in ("seborrheic_keratosis (8)", "vascular (8; did labels.classes mean it by 'vasclar'?)", "labels.exclude"):
+        assert part in str(caught.value)
+
+
+def test_an_empty_class_names_what_was_looked_for_and_what_there_is(made_up_ham10000):
+    labels = Labels(classes={**ALL_HAM.classes, "scc": ["squamous_cell_carcinoma", "bowen"]})
+    with pytest.raises(DataError, match=r"there are .*nevus \(8\)") as caught:
+        bring({"h": ("ham10000", made_up_ham10000)}, labels)
+    assert "class 'scc' has no image: no row has diagnosis 'squamous_cell_carcinoma' or 'bowen'" in str(caught.value)
+
+
+def test_a_class_whose_images_are_all_missing_says_so(made_up_ham10000):
+    for i in range(56):
+        if i // 2 % 7 == 5:
+            next(made_up_ham10000.rglob(f"ISIC_{24306 + i:07d}.jpg")).unlink()
+    with pytest.raises(DataError, match="class 'vascular' has no image: 8 rows are listed as 'vascular', but the folder lacks"):
+        bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM)
+
+
+def test_wrong_columns_list_the_right_ones(made_up_ham10000):
+    with pytest.raises(DataError, match=r"labels\.column is 'dx', which h does not have; it has age, dataset, diagnosis"):
+        bring({"h": ("ham10000", made_up_ham10000)}, Labels(column="dx", classes={"a": ["nv"], "b": ["mel"]}))
+    with pytest.raises(DataError, match=r"groups\.column is 'skin', which no source has; there are .*sex"):
+        bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="skin"))
+    with pytest.raises(DataError, match=r"groups\.values: male stands in m and in all"):
+        values = {"m": ["male"], "all": ["male", "female"]}
+        bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="sex", values=values))
+
+
+def test_groups_by_any_column_and_by_ita(made_up_ham10000):
+    folders = {"h": ("ham10000", made_up_ham10000)}
+    intake = bring(folders, ALL_HAM, groups=Groups(column="sex", values={"women": ["female"]}))
+    assert (intake.samples["group"] == "women").sum() == sum(i % 3 == 1 for i in range(56))
+    assert "sex male: 19 images are in no group, because groups.values does not name it" in intake.notes
+    intake = bring(folders, ALL_HAM, groups=Groups(column="ita_group", values={"light": [1, 2], "dark": [3, 4, 5, 6]}))
+    assert set(intake.samples["group"]) == {"light"}
+
+
+def test_broken_images_are_refused_up_to_the_limit(made_up_ham10000):
+    (made_up_ham10000 / "HAM10000_images_part_1" / "ISIC_0024306.jpg").write_bytes(b"")
+    next(made_up_ham10000.rglob("ISIC_0024308_segmentation.png")).write_bytes(b"no mask")
+    folders = {"h": ("ham10000", made_up_ham10000)}
+    intake = bring(folders, ALL_HAM, options={"h": {"max_quarantined": 0.05}})
+    assert intake.quarantine.values.tolist() == [
+        ["h", "ISIC_0024306", "HAM10000_images_part_1/ISIC_0024306.jpg", "refused", "the file is empty"]]
+    assert intake.samples.set_index("image_id").loc["ISIC_0024308", ["mask_path"]].isna().all()
+    assert any(note.startswith("1 lesion masks are not used (mask cannot be decoded") for note in intake.notes)
+    with pytest.raises(DataError, match=r"h: 1 of the 56 images present are refused \(first: ISIC_0024306: the file is empty\)") as caught:
+        bring(folders, ALL_HAM, quarantine_path="out/quarantine.csv")
+    assert "Listed in out/quarantine.csv; the limit is max_quarantined=0.01" in str(caught.value)
+    assert caught.value.quarantine["image_id"].tolist() == ["ISIC_0024306"]
+
+
+def test_missing_images_count_up_to_the_limit(made_up_pad):
+    message = r"p: 3 of 54 images are missing under .* \(first: PAT_0_0_0\)\. Listed in .*max_missing=0\.05"
+    with pytest.raises(DataError, match=message) as caught:
+        bring({"p": ("pad_ufes_20", made_up_pad)}, PAD, options={"p": {"max_missing": 0.05}})
+    assert caught.value.quarantine["kind"].tolist() == ["missing"] * 3
+
+
+def test_a_source_without_any_image_is_an_error(tmp_path, builders):
+    folder = builders["build_fitzpatrick"](tmp_path / "f", drawn=False)
+    labels = Labels(column="three_partition_label", classes={"a": ["malignant"], "b": ["benign"]}, exclude=["non-neoplastic"])
+    with pytest.raises(DataError, match=r"none of the 30 listed images is under .*<md5hash>\.jpg"):
+        bring({"f": ("fitzpatrick17k", folder)}, labels)
+
+
+def test_rows_keeps_the_same_images_whatever_the_order(made_up_ham10000):
+    folders = {"h": ("ham10000", made_up_ham10000)}
+    labels = Labels(classes={"a": HAM[:3], "b": HAM[3:]})
+    intake = bring(folders, labels, rows=20)
+    account = check_account(intake).loc["h"]
+    assert (account["used"], account["excluded"]) == (20, 36) and set(intake.quarantine["reason"]) == {"beyond data.rows = 20"}
+    table = made_up_ham10000 / "HAM10000_metadata.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *rows[::-1]]) + "\n")
+    pd.testing.assert_frame_equal(bring(folders, labels, rows=20).samples, intake.samples)
+    assert set(intake.samples["image_id"]) < set(bring(folders, labels, rows=40).samples["image_id"])
+    with pytest.raises(DataError, match=r"or data\.rows keeps too few"):
+        bring(folders, ALL_HAM, rows=2)
+
+
+def test_threads_and_progress_change_nothing(made_up_ham10000):
+    folders, seen = {"h": ("ham10000", made_up_ham10000)}, []
+    one = bring(folders, ALL_HAM)
+    four = bring(folders, ALL_HAM, threads=4, progress=lambda *numbers: seen.append(numbers))
+    pd.testing.assert_frame_equal(one.samples, four.samples)
+    assert seen == [(i + 1, 56) for i in range(56)]
+
+
+def test_a_release_read_twice_is_an_error_and_own_folders_get_their_name(made_up_ham10000, tmp_path, builders):
+    with pytest.raises(DataError, match=r"56 images are in two sources \(first: ISIC_0024306 in x and y\)"):
+        bring({"x": ("ham10000", made_up_ham10000), "y": ("ham10000", made_up_ham10000)}, ALL_HAM)
+    one = builders["build_class_folders"](tmp_path / "one", {"a": 2, "b": 2})
+    two = builders["build_class_folders"](tmp_path / "two", {"a": 1, "b": 3}, first_seed=9_000)
+    samples = bring({"x": ("image_folder", one), "y": ("image_folder", two)}, AB).samples
+    assert samples["image_id"].tolist()[:2] == ["x/a/000.jpg", "x/a/001.jpg"] and samples["image_id"].is_unique
+    assert samples["path"].tolist()[0] == "a/000.jpg" and samples["cluster_id"].nunique() == 8
+
+
+def test_identical_images_are_one_cluster_and_leave_training_when_a_judge_has_them(tmp_path, builders):
+    own = builders["build_class_folders"](tmp_path / "own", {"a": 40, "b": 40})
+    judge = builders["build_class_folders"](tmp_path / "judge", {"a": 2, "b": 2}, first_seed=9_000)
+    (own / "b" / "000.jpg").write_bytes((own / "a" / "000.jpg").read_bytes())
+    (judge / "a" / "000.jpg").write_bytes((own / "a" / "007.jpg").read_bytes())
+    folders = {"own": ("image_folder", own), "judge": ("image_folder", judge)}
+    intake = bring(folders, AB, options={"own": {"max_quarantined": 0.02}, "judge": {"role": "test_only"}})
+    clusters = intake.samples.set_index(["dataset", "path"])["cluster_id"]
+    assert clusters["own", "a/000.jpg"] == clusters["own", "b/000.jpg"] and clusters.nunique() == 82
+    assert intake.quarantine[["image_id", "kind", "reason"]].values.tolist() == [
+        ["own/a/007.jpg", "refused", "its patient or an identical image is in a test-only source (judge)"]]
+    assign_splits(intake.samples, {"train": 0.7, "validation": 0.15, "test": 0.15}, 0, test_only=["judge"])
+
+
+FATES = st.sampled_from(["good", "good", "good", "missing", "empty", "text", "cut", "tiny", "outside", "twice", "nameless", "left out"])
+
+
+@given(st.lists(FATES, min_size=1, max_size=25), st.integers(1, 3), st.one_of(st.none(), st.integers(2, 10)))
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_in_is_used_and_quarantined_for_any_mixture(tmp_path, builders, fates, threads, rows):
+    folder = Path(tmp_path) / os.urandom(8).hex()
+    lines, good = ["file,label,patient_id"], 0
+    for i, fate in enumerate(["good"] * 4 + fates):
+        name, label = f"{i}.jpg", "ab"[i % 2]
+        builders["draw_jpeg"](folder / name, i)
+        if fate == "missing":
+            (folder / name).unlink()
+        elif fate in ("empty", "text", "cut"):
+            (folder / name).write_bytes({"empty": b"", "text": b"hello", "cut": (folder / name).read_bytes()[:300]}[fate])
+        elif fate == "tiny":
+            builders["draw_jpeg"](folder / name, i, size=(5, 5))
+        name = {"outside": f"../{name}", "twice": "0.jpg"}.get(fate, name)
+        label = {"nameless": "", "left out": "other"}.get(fate, label)
+        lines.append(f"{name},{label},p{i}")
+        good += fate == "good"
+    (folder / "t.csv").write_text("\n".join(lines) + "\n")
+    labels = Labels(classes={"a": ["a"], "b": ["b"]}, exclude=["other"])
+    options = {"m": {"table": "t.csv", "max_quarantined": 1}}
+    try:
+        intake = bring({"m": ("image_folder", folder)}, labels, options=options, rows=rows, threads=threads)
+    except DataError as error:
+        assert rows is not None and "data.rows keeps too few" in str(error)
+        return
+    account = check_account(intake).loc["m"]
+    number = {fate: fates.count(fate) for fate in set(fates)}
+    assert account["listed"] == len(fates) + 4 and account["missing"] == number.get("missing", 0)
+    if rows is None:
+        assert account["used"] == good and account["excluded"] == number.get("left out", 0)
+        assert account["refused"] == sum(number.get(fate, 0) for fate in ("empty", "text", "cut", "tiny", "outside", "twice", "nameless"))
+    else:
+        assert account["used"] <= rows
+
+
+def test_nothing_usable_is_still_accounted_for(tmp_path, builders):
+    folder = builders["build_class_folders"](tmp_path, {"a": 3, "b": 3})
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match="6 of the 6 images present are refused") as caught:
+        bring({"m": ("image_folder", folder)}, AB)
+    assert len(caught.value.quarantine) == 6
+    with pytest.raises(DataError, match="class 'a' has no image: 3 rows are listed as 'a'"):
+        bring({"m": ("image_folder", folder)}, AB, options={"m": {"max_quarantined": 1}})
+
+
+def test_a_source_of_which_all_is_excluded_does_no_harm(tmp_path, builders):
+    one = builders["build_class_folders"](tmp_path / "one", {"a": 3, "b": 3})
+    two = builders["build_class_folders"](tmp_path / "two", {"c": 3}, first_seed=9_000)
+    intake = bring({"x": ("image_folder", one), "y": ("image_folder", two)}, Labels(classes={"a": ["a", "aa"], "b": ["b"]}, exclude=["c"]))
+    assert check_account(intake)["excluded"].to_dict() == {"x": 0, "y": 3}
+    assert "labels.classes: no row has diagnosis 'aa' (class a)" in intake.notes

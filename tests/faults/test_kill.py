@@ -1,0 +1,73 @@
+"""SIGKILL anywhere: the same command again ends with the same numbers."""
+
+from __future__ import annotations
+
+import pytest
+from project import Project
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """Results of a run nobody disturbed."""
+    project = Project.copy(tmp_path_factory.mktemp("uninterrupted"))
+    done = project.run()
+    assert done.returncode == 0, done.stderr + done.stdout
+    return project.results()
+
+
+def exists(pattern):
+    """The moment at which a file matching `pattern` lies under outputs/tiny."""
+    return lambda project: any((project.root / "outputs" / "tiny").glob(pattern))
+
+
+def trained(project):
+    """The moment at which a classifier has a checkpoint and is still training."""
+    return exists("07_classifier/work/*/checkpoints/*")(project)
+
+
+MOMENTS = {
+    "while drawing":                 exists("01_eda/images/clinic/images/*/*.png"),
+    "inside training":               trained,
+    "tables written, not recorded":  exists("01_eda/finished.json"),
+    "recorded, not yet told":        exists("01_eda/record.json"),
+    "while writing predictions":     exists("07_classifier/*/.predictions.parquet.*"),
+    "while writing the last stage":  exists("09_statistics/figures/*"),
+}
+
+
+@pytest.fixture(scope="module")
+def battered(tmp_path_factory):
+    """One copy, killed at every moment in turn, each time going on from what the last kill left."""
+    project = Project.copy(tmp_path_factory.mktemp("battered"))
+    return project, {name: project.run_and_kill(moment) for name, moment in MOMENTS.items()}
+
+
+def test_killed_run_ends_like_an_uninterrupted_one(battered, uninterrupted):
+    project, killed = battered
+    assert killed["while drawing"] and killed["inside training"]          # the long ones cannot be missed
+    again = project.run()
+    assert again.returncode == 0, again.stderr + again.stdout
+    assert project.results() == uninterrupted
+
+
+def test_nothing_is_left_lying_around(battered):
+    project, _ = battered
+    project.run()
+    leftovers = [path.name for path in (project.root / "outputs" / "tiny").rglob(".*") if path.is_file()]
+    assert leftovers == []
+
+
+def test_a_second_run_at_the_same_time_is_refused(battered):
+    project, _ = battered
+    answers = []
+
+    def ask(project):
+        if (project.root / "outputs" / ".state" / "tiny" / "events.jsonl").is_file():
+            answers.append(project.run())
+            return True
+        return False
+
+    project.forget_events()
+    project.run_and_kill(ask, "--force", "09")
+    assert answers[0].returncode == 1
+    assert "another run is working on tiny" in answers[0].stderr

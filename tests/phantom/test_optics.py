@@ -1,0 +1,87 @@
+"""Colour of skin: the table against the model, the model against what is known of skin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.color import rgb2lab, xyz2rgb
+
+from lib.phantom import optics
+from lib.phantom.camera import EXPOSURE
+from lib.phantom.tone import GROH_CUT_POINTS, MELANOSOME_EDGES, TYPES, draw_melanosome_fraction, melanosome_range, typology_angle
+
+fractions = st.floats(0.0, 0.6)
+
+
+def brightness(melanin, blood=0.01, deep=0.0):
+    return optics.linear_srgb(optics.reflectance(melanin, blood, deep)).sum(axis=-1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(melanin=fractions, more=st.floats(0.005, 0.4), blood=st.floats(0, 0.3), deep=st.floats(0, 1))
+def test_more_pigment_is_darker(melanin, more, blood, deep):
+    assert brightness(melanin + more, blood, deep) < brightness(melanin, blood, deep)
+    assert brightness(melanin, blood + more, deep) < brightness(melanin, blood, deep)
+
+
+@settings(deadline=None, max_examples=60)
+@given(melanin=st.floats(0.0, 0.99), blood=st.floats(0.0, 0.59), deep=st.floats(0, 0.99))
+def test_table_equals_model(melanin, blood, deep):
+    as32 = [np.array([[value]], dtype=np.float32) for value in (melanin, blood, deep)]
+    exact = optics.linear_srgb(optics.reflectance(*as32))
+    assert np.allclose(optics.encode_srgb(optics.skin_colour(*as32)), optics.encode_srgb(exact), atol=0.012)
+    without = optics.linear_srgb(optics.reflectance(as32[0], as32[1], 0.0))
+    assert np.allclose(optics.encode_srgb(optics.skin_colour(*as32[:2])), optics.encode_srgb(without), atol=0.012)
+
+
+def test_lesion_contrast_falls_on_darker_skin():
+    added = 0.15
+    skins = np.array([np.sqrt(low * high) for low, high in map(melanosome_range, TYPES)])
+    skin, lesion = (optics.encode_srgb(optics.linear_srgb(optics.reflectance(skins + extra, 0.01, 0.0))) for extra in (0.0, added))
+    contrast = np.abs(skin - lesion).mean(axis=-1)
+    assert (np.diff(contrast) < 0).all()
+    assert contrast[-1] < 0.5 * contrast[0]
+
+
+def test_white_is_white_and_gamma_is_srgb():
+    assert np.allclose(optics.linear_srgb(np.ones(len(optics.WAVELENGTHS))), 1.0, atol=1e-9)
+    level = np.array([0.0, 0.001, 0.18, 1.0])
+    reference = xyz2rgb(level[:, None] * np.array([0.95047, 1.0, 1.08883]))[:, 1]
+    assert np.allclose(optics.encode_srgb(level), reference, atol=2e-3)
+
+
+def test_typology_angle_equals_independent_implementation():
+    colours = np.random.default_rng(0).uniform(0.05, 0.95, (200, 3))
+    lab = rgb2lab(colours)
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    reference = np.degrees(np.arctan2(lab[:, 0] - 50, lab[:, 2]))
+    difference = (typology_angle(linear) - reference + 180) % 360 - 180
+    assert np.abs(difference).max() < 0.5
+
+
+def test_types_stand_in_groh_bands():
+    edges = typology_angle(EXPOSURE * optics.linear_srgb(optics.reflectance(np.array(MELANOSOME_EDGES), 0.01, 0.0)))
+    assert (np.diff(edges) < 0).all()
+    assert np.abs(edges[1:-1] - GROH_CUT_POINTS).max() < 4
+
+
+def test_skin_is_never_green_or_grey():
+    melanin = np.linspace(MELANOSOME_EDGES[0], MELANOSOME_EDGES[-1], 50)
+    for blood in (0.006, 0.014):
+        red, green, blue = optics.encode_srgb(optics.linear_srgb(optics.reflectance(melanin, blood, 0.0))).T
+        assert (red > 1.12 * green).all()
+        assert (green > 1.1 * blue).all()
+
+
+@pytest.mark.parametrize("tone", TYPES)
+def test_a_person_stays_within_the_type(tone):
+    rng = np.random.default_rng(0)
+    drawn = [draw_melanosome_fraction(tone, rng) for _ in range(200)]
+    assert MELANOSOME_EDGES[tone - 1] <= min(drawn) < max(drawn) <= MELANOSOME_EDGES[tone]
+
+
+def test_unknown_tone_is_refused():
+    with pytest.raises(ValueError, match="from 1 to 6"):
+        melanosome_range(7)

@@ -1,0 +1,216 @@
+"""Plan, keys, events, GPU pool, board and front page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lib.files import write_json
+from lib.study import ROOT, StudyError
+from lib.workflow.board import Board
+from lib.workflow.checks import load_plan
+from lib.workflow.events import events_file, listen, tell
+from lib.workflow.gpu import gpu_slot
+from lib.workflow.index import write_index
+from lib.workflow.keys import differences, file_hash, full_key, outputs_hash, read_json, visible_params, why_stale
+from lib.workflow.stages import STAGES
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """A private outputs folder."""
+    monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def pretend_made(plan, job, content="x"):
+    """Leave what a finished job leaves."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    outputs = {}
+    for name in [f"{table}.parquet" for table in job.stage.writes]:
+        (job.folder / name).write_text(content)
+        outputs[name] = file_hash(job.folder / name)
+    job.executed.write_text("{}")
+    write_json(job.record, {"key": full_key(plan, job), "outputs": outputs, "tables": sorted(outputs)})
+
+
+# ── plan and keys ────────────────────────────────────────────────────────────────────────────────────────────────
+
+@pytest.mark.parametrize(("override", "message"), [
+    ({"data.sources.0.dataset": "ham1000", "data.sources.0.phantom": None}, r"did you mean ham10000\?"),
+    ({"classifier.arms": ["real", "oversampled", "clasical"]},             r"-p classifier\.arms  classifier\.arms: .*classical"),
+    ({"classifier.architectures": ["resnet19"]},                          r"classifier\.architectures: .*resnet18"),
+    ({"statistics.metrics": ["auROC2"]},                                   r"statistics\.metrics: unknown metric"),
+    ({"labels.positive": []},                                              r"name them in labels\.positive"),
+])
+def test_names_nobody_knows(override, message):
+    with pytest.raises(StudyError, match=message):
+        load_plan("params/demo.yaml", override)
+
+
+def test_stages_see_only_what_they_declare():
+    plan = load_plan("params/ci.yaml")
+    shown = visible_params(plan.study, STAGES["07_classifier"])
+    assert "classifier.epochs" in shown and "data.image_size" in shown and "labels.column" in shown
+    assert not {"classifier.seeds", "classifier.arms", "data.rows", "statistics.resamples"} & set(shown)
+
+
+def test_staleness_goes_by_content(outputs):
+    plan = load_plan("params/ci.yaml")
+    eda, chunk = plan.find("01_eda", None), plan.find("07_classifier", None)
+    assert why_stale(plan, eda) == ["not made yet"]
+    pretend_made(plan, eda)
+    pretend_made(plan, chunk)
+    assert why_stale(plan, eda) == why_stale(plan, chunk) == []
+    pretend_made(plan, eda, "x")                                         # made again, the same
+    assert why_stale(plan, chunk) == []
+    pretend_made(plan, eda, "y")
+    assert why_stale(plan, chunk) == ["input 01_eda changed"]
+    (eda.folder / "samples.parquet").unlink()
+    assert why_stale(plan, eda) == ["samples.parquet is missing"]
+
+
+def test_a_record_cut_short_counts_as_none(outputs):
+    plan = load_plan("params/ci.yaml")
+    eda = plan.find("01_eda", None)
+    pretend_made(plan, eda)
+    eda.record.write_text(eda.record.read_text()[:40])
+    assert why_stale(plan, eda) == ["not made yet"] and outputs_hash(eda) is None
+
+
+def test_reasons_are_phrases():
+    old = {"notebook": "1", "sources": {"lib.a": "1", "lib.b": "1"}, "params": {"x": 1, "gone": 2}, "cells": [], "inputs": {"01": "1"}}
+    new = {"notebook": "2", "sources": {"lib.a": "2", "lib.c": "1"}, "params": {"x": 5}, "cells": [1], "inputs": {"01": "2"}}
+    assert differences(old, new) == [
+        "the notebook changed", "lib.a changed", "lib.c is new", "lib.b is gone", "x 1 → 5", "gone is gone", "input 01 changed",
+        "its part of the grid changed",
+    ]
+    assert differences(old, old) == []
+
+
+# ── events, GPUs, board ──────────────────────────────────────────────────────────────────────────────────────────
+
+def test_events_are_heard_once_and_whole(outputs):
+    tell("ci", "01_eda", "started")
+    with events_file("ci").open("a") as file:
+        file.write('{"job": "half')
+    heard, position = listen(events_file("ci"), 0)
+    assert [event["event"] for event in heard] == ["started"]
+    with events_file("ci").open("a") as file:
+        file.write('", "event": "done", "time": 1}\n')
+    heard, position = listen(events_file("ci"), position)
+    assert heard == [{"job": "half", "event": "done", "time": 1}]
+    assert listen(events_file("ci"), position)[0] == []
+    assert listen(outputs / "none", 0) == ([], 0)
+
+
+def test_gpus_are_never_shared(tmp_path):
+    held, clashes = set(), []
+
+    def work():
+        for _ in range(5):
+            with gpu_slot(2, tmp_path, poll=0.001) as index:
+                if index in held:
+                    clashes.append(index)
+                held.add(index)
+                time.sleep(0.002)
+                held.discard(index)
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clashes == []
+    with gpu_slot(0, tmp_path) as index:
+        assert index is None
+
+
+def test_a_gpu_is_free_again_after_an_error(tmp_path):
+    with pytest.raises(RuntimeError), gpu_slot(1, tmp_path):
+        raise RuntimeError
+    with gpu_slot(1, tmp_path) as index:
+        assert index == 0
+
+
+def test_board_prints_plain_lines_into_a_log(outputs, capsys):
+    plan = load_plan("params/ci.yaml")
+    board = Board(plan.study, list(plan.jobs), {"01_eda": ["a", "b", "c"]})
+    board.update([{"job": "01_eda", "event": "started", "time": 1.0}, {"job": "01_eda", "event": "cell", "cell": 3, "time": 1.5},
+                  {"job": "01_eda", "event": "done", "time": 2.0}])
+    board.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"ci: {len(plan.jobs)} jobs, 1 to run"
+    assert "running (a; b; 1 more)" in lines[1] and lines[2].endswith("done") and len(lines) == 3
+
+
+# ── front page ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+def test_text_from_data_never_acts_as_markup(outputs):
+    evil = "<script>alert(1)</script>"
+    plan = load_plan("params/ci.yaml", {"title": evil})
+    for job in plan.jobs:
+        pretend_made(plan, job)
+        write_json(job.folder / "metrics.json", {"findings": [evil]})
+        origin = {"figures": {"f": evil}, "accepted": [[evil]], "seconds": 1.0, "peak_memory_bytes": 2**30}
+        write_json(job.folder / "provenance.json", origin)
+    last = plan.find("09_statistics", None)
+    write_json(last.folder / "metrics.json", {
+        "verdict": {"kind": evil, "sentence": evil}, "findings": [evil],
+        "headline": {"caption": evil, "columns": [evil], "rows": [[evil]], "interval": evil},
+    })
+    page = write_index(plan, f"params/{evil}.yaml", {"title": evil}).read_text(encoding="utf-8")
+    assert "<script" not in page.lower()
+    assert page.count("&lt;script&gt;") >= 8
+
+
+def test_front_page_of_a_study_that_never_ran(outputs):
+    page = write_index(load_plan("params/ci.yaml"), "params/ci.yaml", {}).read_text(encoding="utf-8")
+    assert "not made yet" in page and "https://" not in page
+
+
+# ── command line ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+def run_all(*arguments, **environment):
+    command = [sys.executable, "run_all.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def test_help_loads_nothing_heavy():
+    script = "\n".join(["import sys", "from lib.workflow.cli import main", "try: main(['--help'])", "except SystemExit: pass",
+                        "print(*sys.modules, file=sys.stderr)"])
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stderr.split()
+    assert not {"numpy", "pandas", "pydantic", "yaml", "rich", "torch", "matplotlib"} & set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [
+    ["params/nowhere.yaml"], ["-p", "nonsense"], ["-p", "clasifier.epochs=1"], ["--only", "12"], ["--jobs", "0"], ["--gpus", "-1"],
+    ["--nope"],
+])
+def test_wrong_command_lines_end_with_2(arguments):
+    answer = run_all(*arguments)
+    assert answer.returncode == 2 and answer.stderr and "Traceback" not in answer.stderr
+
+
+def test_dry_run_and_status_run_nothing(outputs):
+    for flag in ("--dry-run", "--status"):
+        answer = run_all("params/ci.yaml", flag, OUTPUTS_ROOT=str(outputs))
+        assert answer.returncode == 0 and "01_eda" in answer.stdout and "not made yet" in answer.stdout
+    assert not (outputs / "ci").exists()
+
+
+def test_only_without_its_inputs_names_the_fix(outputs):
+    answer = run_all("params/ci.yaml", "--only", "09", OUTPUTS_ROOT=str(outputs))
+    assert answer.returncode == 1 and "run with --until 09_statistics instead of --only" in answer.stderr
+
+
+def test_read_json_of_nothing(tmp_path):
+    assert read_json(tmp_path / "none.json") is None
+    (tmp_path / "half.json").write_text(json.dumps({"a": 1})[:-2])
+    assert read_json(tmp_path / "half.json") is None

@@ -1,0 +1,52 @@
+"""README figures come from saved results."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lib.files import write_json
+from lib.study import ROOT
+from lib.workflow.readme import main, put, results_block
+from lib.workflow.stages import STAGES
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch):
+    """Results of a study called toy."""
+    monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
+    headline = {"caption": "AUROC", "interval": "95 %", "columns": ["arm", "a|b"], "rows": [["<b>real", "0.8"]]}
+    write_json(tmp_path / "toy" / "09_statistics" / "metrics.json", {"verdict": {"sentence": "Cannot tell."}, "headline": headline})
+    write_json(tmp_path / "toy" / "09_statistics" / "provenance.json", {"commit": "abc", "device": "CPU"})
+    return tmp_path
+
+
+def test_block_holds_the_saved_figures(outputs):
+    block = results_block("toy")
+    assert "> Cannot tell." in block and "| &lt;b>real | 0.8 |" in block and "abc" in block
+
+
+def test_put_replaces_and_can_be_repeated(outputs, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- results:toy -->\nold\n<!-- end -->\nafter\n")
+    assert main(["toy"], readme) == 0
+    once = readme.read_text()
+    assert "old" not in once and once.startswith("before\n") and once.endswith("<!-- end -->\nafter\n")
+    assert main(["toy"], readme) == 0 and readme.read_text() == once
+
+
+def test_missing_results_and_places_are_told(outputs, tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text("nothing")
+    assert main(["none"], readme) == 1 and "run it first" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no place for toy"):
+        put("nothing", "toy", "block")
+
+
+def test_readme_is_true_about_the_stages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, stage in STAGES.items():
+        assert f"| `{name}` | {stage.question} |" in text
+    for path in re.findall(r"\]\((lib/[^)]*)\)", text):
+        assert (ROOT / path).is_file(), path
