@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+
+from lib.names import look_up
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,4 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def find_architecture(name: str) -> Architecture:
     """The network called `name`. ValueError lists the known ones."""
-    if name not in ARCHITECTURES:
-        close = difflib.get_close_matches(name, ARCHITECTURES, 1, 0.6)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"classifier.architectures: no network is called {name!r}; {hint}known: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    return look_up("network", name, ARCHITECTURES)

@@ -7,8 +7,9 @@ is expected to draw. A new arm is one line here, and a rule where none fits yet.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+
+from lib.names import look_up
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,4 @@ ARMS: dict[str, Arm] = {
 
 def find_arm(name: str) -> Arm:
     """The arm called `name`. ValueError lists the known ones."""
-    if name not in ARMS:
-        close = difflib.get_close_matches(name, ARMS, 1, 0.6)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"classifier.arms: no arm is called {name!r}; {hint}known: {', '.join(ARMS)}")
-    return ARMS[name]
+    return look_up("arm", name, ARMS)

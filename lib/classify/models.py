@@ -50,15 +50,22 @@ class ResidualBlock(nn.Module):
         return functional.relu(self.second(self.first(x)) + self.shortcut(x))
 
 
+class MeanAndMaximum(nn.Module):
+    """Each channel's mean (how much of it there is) beside its maximum (whether it is anywhere): a small sign is not averaged away."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+
+
 class SmallCnn(nn.Sequential):
-    """Patches of 7×7 pixels every 4, then two residual blocks of 64 and 128 channels: 0.3 million weights, quick on one CPU thread."""
+    """A 5×5 convolution and pooling to a quarter of the side, then residual blocks of 64 and 128 channels: quick on one CPU thread."""
 
     def __init__(self, classes: int):
         super().__init__(
-            nn.Conv2d(3, 32, 7, 4, 3, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True),
-            ResidualBlock(32, 64),
+            nn.Conv2d(3, 16, 5, 2, 2, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+            ResidualBlock(16, 64),
             ResidualBlock(64, 128),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, classes),
+            MeanAndMaximum(), nn.Linear(2 * 128, classes),
         )
 
 

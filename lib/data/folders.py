@@ -8,13 +8,14 @@ make us read whatever it names.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from lib.data.errors import DataError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-_EXTENSIONS = frozenset(extension[1:] for extension in IMAGE_EXTENSIONS)
 _SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 
 
@@ -23,15 +24,28 @@ class Listing:
     """The image files below a folder, as posix paths relative to it."""
 
     root:    Path
-    files:   list[str]            = field(default_factory=list)    # sorted
-    refused: dict[str, str]       = field(default_factory=dict)    # file → reason (links that leave the folder)
-    stems:   dict[str, list[str]] = field(default_factory=dict)    # stem → files, sorted
-    bodies:  dict[str, list[str]] = field(default_factory=dict)    # path without extension → files, sorted
+    files:   list[str]                                      # sorted
+    refused: dict[str, str]                                 # file → reason (links that leave the folder)
+
+    @cached_property
+    def stems(self) -> dict[str, list[str] | str]:
+        """Stem → its file, or its files where there are several."""
+        return _index(self.files, lambda file: file[file.rfind("/") + 1:file.rfind(".")])
+
+    @cached_property
+    def bodies(self) -> dict[str, list[str] | str]:
+        """Path without extension → its file, or its files where there are several."""
+        return _index(self.files, lambda file: file[:file.rfind(".")])
 
     def by_stem(self, stem: str) -> str | None:
         """The file with this stem, whatever folder and extension; the first in alphabetical order where there are several."""
         found = self.stems.get(stem)
-        return found[0] if found else None
+        return found[0] if isinstance(found, list) else found
+
+    def by_body(self, body: str) -> str | None:
+        """The file at this path, whatever extension; the first in alphabetical order where there are several."""
+        found = self.bodies.get(body)
+        return found[0] if isinstance(found, list) else found
 
     def resolve(self, written: str) -> tuple[str | None, str | None]:
         """The file that a table's entry means, as (file, reason for refusal).
@@ -44,16 +58,25 @@ class Listing:
         if reason:
             return None, reason
         path = str(PurePosixPath(text))
-        known = self.bodies.get(_body(path), [])
-        if path in known:
-            return path, None
-        if not known and "/" not in path:
-            known = self.stems.get(_body(path), [])
-            if len(known) > 1:
-                return None, f"{written!r} may be {known[0]} or {known[1]}; write the folder, too"
-        if len(known) > 1:
-            return None, f"{written!r} may be {known[0]} or {known[1]}; write the extension, too"
-        return (known[0], None) if known else (None, None)
+        body, found = _body(path), self.bodies.get(_body(path))
+        if isinstance(found, list):
+            return (path, None) if path in found else (None, f"{written!r} may be {found[0]} or {found[1]}; write the extension, too")
+        if found is None and "/" not in path:
+            found = self.stems.get(body)
+            if isinstance(found, list):
+                return None, f"{written!r} may be {found[0]} or {found[1]}; write the folder, too"
+        return found, None
+
+
+def _index(files: list[str], key_of: Callable[[str], str]) -> dict[str, list[str] | str]:
+    """Key → file; only where files share a key a list, because 100,000 lists would cost a second."""
+    index: dict[str, list[str] | str] = {}
+    for file in files:
+        key = key_of(file)
+        first = index.setdefault(key, file)
+        if first is not file:
+            index[key] = [*first, file] if isinstance(first, list) else [first, file]
+    return index
 
 
 def leaves_root(written: str) -> str | None:
@@ -72,18 +95,13 @@ def list_images(root: Path) -> Listing:
     Hidden files are skipped. A link that stays inside `root` is followed if it is a file and skipped if it is a folder (its
     files are listed where they are); what is reached through a link that leaves `root` is listed as refused.
     """
-    listing = Listing(root)
-    real_root = os.path.realpath(root)
-    found: list[tuple[str, str, str]] = []                  # file, path without extension, stem
-    _walk(str(root), "", real_root, None, found, listing.refused)
-    for file, body, stem in sorted(found):
-        listing.files.append(file)
-        listing.bodies.setdefault(body, []).append(file)
-        listing.stems.setdefault(stem, []).append(file)
-    return listing
+    found: list[str] = []
+    refused: dict[str, str] = {}
+    _walk(str(root), "", os.path.realpath(root), None, found, refused)
+    return Listing(root, sorted(found), refused)
 
 
-def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: list, refused: dict[str, str]) -> None:
+def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: list[str], refused: dict[str, str]) -> None:
     subfolders = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -102,9 +120,8 @@ def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: l
                 if reason is None:                          # outside, one folder is listed so that it can be reported, no more
                     subfolders.append((entry.path, relative + "/", why))
                 continue
-            stem, dot, extension = name.rpartition(".")
-            if dot and extension.lower() in _EXTENSIONS:
-                found.append((relative, prefix + stem, stem))
+            if name[name.rfind("."):].lower() in IMAGE_EXTENSIONS:
+                found.append(relative)
                 if why:
                     refused[relative] = why
     for path, inner, why in subfolders:

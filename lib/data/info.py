@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lib.names import look_up
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -204,3 +206,8 @@ _PHANTOM = DatasetInfo(
 )
 
 INFO: dict[str, DatasetInfo] = {info.name: info for info in (_HAM10000, _PAD_UFES_20, _FITZPATRICK17K, _IMAGE_FOLDER, _PHANTOM)}
+
+
+def find_info(name: str) -> DatasetInfo:
+    """The data set called `name`. ValueError lists the known ones."""
+    return look_up("data set", name, INFO)

@@ -200,7 +200,8 @@ def _check_missing(source: Source, record: Records, aside: list[pd.DataFrame], q
                         f"Expected {record.info.layout}", _gather(aside))
     if record.missing > source.max_missing * record.listed:
         raise DataError(f"{source.title}: {record.missing:,} of {record.listed:,} images are missing under {record.root} "
-                        f"(first: {gone.iloc[0]}). Listed in {quarantine_path}; the limit is max_missing={source.max_missing:.3g}", _gather(aside))
+                        f"(first: {gone.iloc[0]}). Listed in {quarantine_path}; the limit is max_missing={source.max_missing:.3g}",
+                        _gather(aside))
 
 
 def _check_quarantined(source: Source, account: pd.DataFrame, quarantine: pd.DataFrame, quarantine_path: str | Path) -> None:

@@ -21,7 +21,7 @@ LONGEST_SIDE  = 100         # pixels; a median over skin needs no more, and larg
 _DILATION     = 0.04        # of the longest side: the lesion's halo and the mask's error are not skin
 _RING         = 0.12        # of the shorter side: width of the border ring where there is no mask
 _LEAST_PIXELS = 50
-_MOST_PIXELS  = 2_000       # every n-th pixel is taken beyond this; the median moves by a fraction of a degree
+_MOST_PIXELS  = 2_000       # a sample of this many is enough: the median moves by a fraction of a degree
 _BLACK        = 20          # a pixel whose brightest channel is under this is a dermoscope's vignette, not skin
 _WHITE        = 250         # a pixel whose darkest channel is over this is a highlight or paper
 
@@ -85,7 +85,9 @@ def measure_skin(
     else:
         region, where = "border ring", _border(pixels.shape[:2])
     candidates = pixels[where]
-    sample = candidates[::1 + len(candidates) // _MOST_PIXELS]
+    sample = candidates
+    if len(candidates) > _MOST_PIXELS:      # drawn, not every n-th: a ruler's or a comb's period must not decide which are seen
+        sample = candidates[np.random.default_rng(0).integers(0, len(candidates), _MOST_PIXELS)]
     skin = _skin_only(sample)
     if len(skin) < _LEAST_PIXELS:
         return SkinReading(float("nan"), "no skin", 0.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from lib.data.adapters import fitzpatrick17k, ham10000, image_folder, pad_ufes_20, phantom
 from lib.data.errors import DataError
 from lib.data.folders import leaves_root
-from lib.data.info import INFO
+from lib.data.info import find_info
 from lib.data.records import Records
 from lib.study import ROOT, Source
 
@@ -34,12 +34,11 @@ def source_folder(
     phantom_root: Path | None = None,       # where phantoms are drawn; default: root
 ) -> Path:
     """Where a source lies. Raises DataError when its `folder` would leave the data folder."""
-    if source.dataset not in INFO:
-        raise DataError(f"data.sources: no data set is called {source.dataset!r}; there are {', '.join(INFO)}")
+    info = find_info(source.dataset)
     base = root or data_root()
     if source.dataset == "phantom" and phantom_root is not None:
         base = phantom_root
-    name = source.folder or (source.title if source.dataset == "phantom" else INFO[source.dataset].folder)
+    name = source.folder or (source.title if source.dataset == "phantom" else info.folder)
     reason = leaves_root(name)
     if reason:
         raise DataError(f"{source.title}: folder {reason}; it is read under DATA_ROOT ({base}), so move or link it there, or set DATA_ROOT")
@@ -65,9 +64,7 @@ def read_records(
     60,000 rows take about a second. A missing image is a row without `file`, not an error. Raises DataError where the folder,
     the table or a column is not there, or where a value (a skin tone) cannot be understood.
     """
-    if source.dataset not in INFO:
-        raise DataError(f"data.sources: no data set is called {source.dataset!r}; there are {', '.join(INFO)}")
-    info, root = INFO[source.dataset], Path(root)
+    info, root = find_info(source.dataset), Path(root)
     if not root.is_dir():
         given = os.environ.get("DATA_ROOT")
         where = f"DATA_ROOT is {given}" if given else f"DATA_ROOT is not set, so it is {data_root()}"

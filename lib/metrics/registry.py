@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +19,7 @@ from lib.metrics.macro_f1 import macro_f1
 from lib.metrics.precision import precision
 from lib.metrics.sensitivity import sensitivity
 from lib.metrics.specificity import specificity
+from lib.names import look_up
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,4 @@ MEASURES = {measure.name: measure for measure in (
 
 def get_measure(name: str) -> Measure:
     """The measure called `name`. Raises ValueError that lists the known ones and names the closest."""
-    if name in MEASURES:
-        return MEASURES[name]
-    close = difflib.get_close_matches(str(name).lower().replace("-", "_").replace(" ", "_"), MEASURES, 1, 0.5)
-    advice = f"did you mean {close[0]}? " if close else ""
-    raise ValueError(f"unknown metric {name!r}; {advice}known: {', '.join(MEASURES)}")
+    return look_up("metric", name, MEASURES)

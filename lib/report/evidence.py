@@ -147,8 +147,10 @@ def _draw(
         if not is_estimable(row):
             reason = str(row.note) if isinstance(row.note, str) and row.note else ""
             reason = reason.split(";")[0] if reason.startswith("not estimable") else f"not estimable{f': {reason}' if reason else ''}"
-            axes.text(0.01, place, wrap(reason, 74, 1), transform=inside, color=ALARM, fontstyle="italic", gid="not-estimable",
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}, **beside)
+            words = wrap(reason, 68, 2)
+            axes.text(0.01, place, words, transform=inside, color=ALARM, fontstyle="italic", gid="not-estimable",
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+                      **{**beside, "fontsize": 7.5 if "\n" in words else 8.5})
             axes.text(1.02, place, _basis(row, metric), transform=inside, color=QUIET, gid="numbers", **beside)
             continue
         colour = colours.get(row.arm, QUIET)
@@ -164,7 +166,7 @@ def _basis(row, metric: str) -> str:
     """How many images a row rests on, and how many positives (for means over classes: how many of the smallest class)."""
     counts = [getattr(row, name, None) for name in ("n_images", "n_positives")]
     images, positives = (NOTHING if n is None or pd.isna(n) else number(int(n)) for n in counts)
-    if positives == NOTHING:
-        return f"n = {images}"
+    if positives == NOTHING or images == NOTHING:
+        return "" if images == NOTHING else f"n = {images}"
     over_classes = metric in MEASURES and MEASURES[metric].rests_on == "classes"
     return f"n = {images}, {f'smallest class {positives}' if over_classes else f'{positives} positive'}"

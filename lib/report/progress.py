@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def bar(what: str, unit: str = "image") -> Callable[..., None]:
-    """A callback that draws a bar: `(done, total, …)`, or `(share)` from 0 to 1. A new bar starts when `done` falls back or the total changes."""
+    """A callback that draws a bar: `(done, total, …)`, or `(share)` from 0 to 1. When `done` falls back, a new bar starts."""
     from tqdm.auto import tqdm
 
     state: dict = {"bar": None, "done": 0}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -184,23 +184,6 @@ def thin(items: Sequence, most: int = 12) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({round(i) for i in np.linspace(0, count - 1, max(most, 2))})
-
-
-def spread(heights: Iterable[float], gap: float) -> np.ndarray:
-    """Move label heights apart until neighbours differ by `gap`, keeping their order and their mean."""
-    heights = np.asarray(list(heights), dtype=float)
-    order = np.argsort(heights, kind="stable")
-    moved = heights[order].copy()
-    for _ in range(200):
-        short = gap - np.diff(moved)
-        if not (short > 1e-9).any():
-            break
-        push = np.clip(short, 0, None) / 2
-        moved[:-1] -= push
-        moved[1:] += push
-    out = np.empty_like(moved)
-    out[order] = moved
-    return out
 
 
 def printable(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from lib.classify.architectures import find_architecture
 from lib.classify.arms import find_arm
-from lib.data.info import INFO
+from lib.data.info import find_info
 from lib.study import Study, StudyError, load_study, place_of
 from lib.workflow.plan import Plan, make_plan
 
@@ -29,10 +28,7 @@ def load_plan(
 
 def _sources(study: Study) -> None:
     for source in study.data.sources:
-        if source.dataset not in INFO:
-            close = difflib.get_close_matches(source.dataset, INFO, 1, 0.5)
-            advice = f"did you mean {close[0]}? " if close else ""
-            raise ValueError(f"no data set is called {source.dataset!r}; {advice}known: {', '.join(INFO)}")
+        find_info(source.dataset)
 
 
 def _arms(study: Study) -> None:
@@ -46,17 +42,16 @@ def _architectures(study: Study) -> None:
 
 
 def _metrics(study: Study) -> None:
+    from lib.metrics.registry import get_measure
+
     for name in study.statistics.metrics:
-        _metric(name, study)
+        get_measure(name)
 
 
 def _primary(study: Study) -> None:
-    _metric(study.statistics.primary.metric, study)
-
-
-def _metric(name: str, study: Study) -> None:
     from lib.metrics.registry import get_measure
 
+    name = study.statistics.primary.metric
     if get_measure(name).needs_positive and not study.labels.positive:
         raise ValueError(f"{name} needs to know which classes are positive; name them in labels.positive")
 

@@ -25,19 +25,15 @@ def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
     return {key: value for key, value in shown.items() if not _under(key, stage.hidden)}
 
 
-def static_key(plan: Plan, job: Job) -> dict[str, Any]:
-    """The part of a job's key that is known before anything runs."""
+def full_key(plan: Plan, job: Job) -> dict[str, Any]:
+    """Everything the job depends on, as it is now; an input that is not made yet has the hash None."""
     return {
         "notebook": notebook_hash(job.notebook),
         "sources":  notebook_sources(job.notebook, ROOT),
         "params":   visible_params(plan.study, job.stage),
         "cells":    list(job.cells),
+        "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
     }
-
-
-def full_key(plan: Plan, job: Job) -> dict[str, Any]:
-    """The key with a hash of every input's outputs (None while an input is not there)."""
-    return static_key(plan, job) | {"inputs": {other.id: outputs_hash(other) for other in plan.inputs(job)}}
 
 
 def outputs_hash(job: Job) -> str | None:

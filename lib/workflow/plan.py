@@ -50,7 +50,7 @@ class Job:
         return outputs_root() / self.study / self.stage.name / "work"
 
     def state(self, kind: str) -> Path:
-        """Engine files: `key` (what it depends on now), `done` (the engine's marker), `failed`, `lock`."""
+        """Engine files: `done` (the engine's marker, a hash of the job's tables), `failed` (why), `lock`."""
         return state_root(self.study) / kind / f"{self.id}.json"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 
 from lib.study import ROOT
+from lib.workflow.process import cores
 
 NAMED = ("torch", "torchvision", "accelerate", "numpy", "pandas", "scikit-learn", "scipy", "pillow", "snakemake", "papermill")
 
@@ -30,12 +31,10 @@ def commit() -> str:
 
 def device() -> str:
     """GPU name when torch is loaded and sees one, else the number of CPU cores."""
-    import sys
-
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"CPU, {os.cpu_count()} cores"
+    return f"CPU, {cores()} cores"
 
 
 def _packages() -> str:

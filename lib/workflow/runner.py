@@ -19,9 +19,9 @@ from lib.files import write_json
 from lib.study import ROOT
 from lib.workflow.board import Board
 from lib.workflow.events import events_file, listen
-from lib.workflow.keys import damaged, full_key, read_json, static_key, why_stale
+from lib.workflow.keys import damaged, full_key, read_json, why_stale
 from lib.workflow.plan import Job, Plan, outputs_root, state_root
-from lib.workflow.process import die_with_parent
+from lib.workflow.process import cores, die_with_parent
 
 
 class RunError(RuntimeError):
@@ -102,17 +102,12 @@ def accept(plan: Plan, stage: str) -> int:
 
 
 def _prepare(plan: Plan, jobs: list[Job], request: Request) -> None:
-    """Bring the engine's small files in line with the facts: keys rewritten only where they differ, markers of damaged jobs removed."""
+    """Bring the engine's markers in line with the facts: a job that is stale by content loses its marker, so the engine runs it."""
     for job in jobs:
-        key = static_key(plan, job)
-        if read_json(job.state("key")) != key:
-            write_json(job.state("key"), key)
         if job.stage.name in request.force:
-            for path in (job.record, job.state("done")):
-                path.unlink(missing_ok=True)
+            job.record.unlink(missing_ok=True)
             shutil.rmtree(job.work, ignore_errors=True)                 # checkpoints: forced means from the start
-        record = read_json(job.record)
-        if record is None or damaged(job, record):
+        if why_stale(plan, job):
             job.state("done").unlink(missing_ok=True)
         job.state("failed").unlink(missing_ok=True)
 
@@ -135,7 +130,7 @@ def _check_inputs(plan: Plan, jobs: list[Job], request: Request) -> None:
 
 def _engine(plan: Plan, jobs: list[Job], request: Request, state: Path, board: Board) -> int:
     threads = plan.study.compute.threads
-    at_once = request.jobs or max(1, (os.cpu_count() or 1) // threads)
+    at_once = request.jobs or max(1, cores() // threads)
     ids = {job.id for job in jobs}
     command = [sys.executable, "-m", "lib.workflow.execute", str(Path(request.study_file)), "--gpus", str(request.gpus),
                "--overrides", json.dumps(request.overrides)]
@@ -146,8 +141,7 @@ def _engine(plan: Plan, jobs: list[Job], request: Request, state: Path, board: B
             "stage": job.stage.name,
             "chunk": job.chunk,
             "done":  _inside(job.state("done"), state),
-            "needs": [_inside(path, state) for path in
-                      [job.state("key"), *(other.state("done") for other in plan.inputs(job) if other.id in ids)]],
+            "needs": [_inside(other.state("done"), state) for other in plan.inputs(job) if other.id in ids],
         } for job in jobs},
     })
     events_file(plan.study.name).unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -177,6 +176,9 @@ class Run:
         for name, frame in tables.items():
             write_table(name, frame, self.folder / f"{name}.parquet", metadata)
         write_json(self.folder / "metrics.json", metrics)
+        for old in (self.folder / "figures").glob("*.png"):             # of an earlier version of the notebook
+            if old.stem not in self._figures:
+                old.unlink()
         made = sorted({f"{name}.parquet" for name in tables} | {"metrics.json", *self._files})
         write_json(self.folder / FINISHED, {
             "outputs": {name: file_hash(self.folder / name) for name in made},
@@ -209,7 +211,6 @@ def open_stage(
         die_with_parent()
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / FINISHED).unlink(missing_ok=True)
-    shutil.rmtree(run.folder / "figures", ignore_errors=True)
     _use_threads(plan.study)
     return run
 

@@ -9,7 +9,10 @@ import torch
 from lib.classify.calibrate import calibrate
 from lib.classify.fit import TrainingDivergedError, best_epoch
 from lib.classify.grid import Cell
+from lib.classify.images import predict_logits
+from lib.classify.models import build_model
 from lib.classify.predict import predict
+from lib.classify.sampling import Plan
 from lib.classify.train import cell_fingerprint, train_cell
 from lib.study import Augmentation, Classifier, Compute, Threshold
 from lib.tables import write_table
@@ -89,6 +92,36 @@ def test_the_classical_arm_sees_other_pictures(toy, tmp_path):
     assert real.history["train_loss"].tolist() != classical.history["train_loss"].tolist()
 
 
+def test_every_step_draws_its_own_changes(toy, tmp_path, monkeypatch):
+    drawn = []
+
+    def listen(images, options, generator):
+        drawn.append(float(torch.rand(1, generator=generator)))
+        return images
+
+    monkeypatch.setattr("lib.classify.fit.augment", listen)
+    train(toy, tmp_path, Cell("classical", "small_cnn", 0))
+    assert len(drawn) > 6 and len(set(drawn)) == len(drawn)
+
+
+def test_every_epoch_has_its_own_order(toy, tmp_path, monkeypatch):
+    orders, draw = [], Plan.batches
+
+    def listen(plan, *parts):
+        orders.append(np.concatenate(draw(plan, *parts)).tolist())
+        return draw(plan, *parts)
+
+    monkeypatch.setattr(Plan, "batches", listen)
+    train(toy, tmp_path)
+    assert len(orders) == 2 and orders[0] != orders[1]
+
+
+def test_logits_are_those_of_evaluation_mode(toy):
+    model, rows = build_model("small_cnn", 3), np.arange(8)
+    first = predict_logits(model.train(), toy.pixels, rows)
+    assert np.array_equal(first, predict_logits(model.eval(), toy.pixels, rows))
+
+
 def test_rows_of_the_test_split_are_never_looked_at(toy, tmp_path):
     reference = train(toy, tmp_path / "a", Cell("oversampled", "small_cnn", 0))
     hidden = (toy.samples["split"] == "test").to_numpy()
@@ -115,7 +148,7 @@ def test_a_finished_cell_is_loaded_not_trained(toy, tmp_path):
 
 def test_another_configuration_or_a_damaged_file_is_said_and_trained_again(toy, tmp_path):
     train(toy, tmp_path, epochs=1)
-    for change in ({"learning_rate": 2e-3}, {"fingerprint": "y"}):
+    for change in ({"learning_rate": 2e-3, "fingerprint": "x"}, {"learning_rate": 2e-3, "fingerprint": "y"}, {"fingerprint": "y"}):
         said = []
         assert not train(toy, tmp_path, said=said, epochs=1, **change).reused
         assert len(said) == 1 and "another configuration" in said[0]

@@ -140,7 +140,7 @@ def test_a_source_folder_stays_under_data_root(folder, tmp_path):
 
 
 def test_unknown_data_set_lists_the_known(tmp_path):
-    with pytest.raises(DataError, match="'ham1000'; there are ham10000, pad_ufes_20"):
+    with pytest.raises(ValueError, match=r"'ham1000'; did you mean ham10000\? known: ham10000, pad_ufes_20"):
         read("ham1000", tmp_path)
 
 

@@ -65,5 +65,5 @@ def test_registry_knows_the_names_of_study_files():
 def test_unknown_measure_names_the_closest(given, close):
     with pytest.raises(ValueError, match=f"did you mean {close}.*known: auroc, "):
         get_measure(given)
-    with pytest.raises(ValueError, match=r"unknown metric 'zzz'; known:"):
+    with pytest.raises(ValueError, match=r"no metric is called 'zzz'; known:"):
         get_measure("zzz")

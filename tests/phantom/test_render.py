@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.phantom.camera import DOMAINS
+from lib.phantom.camera import DOMAINS, draw_view, photograph
 from lib.phantom.lesions import DIAGNOSES, FAMILIES, USUAL, draw_border, draw_signs
+from lib.phantom.marks import Canvas
 from lib.phantom.render import draw
 from lib.phantom.tone import MELANOSOME_EDGES
 from lib.phantom.truth import ideal_auroc
@@ -108,6 +110,46 @@ def test_mask_covers_the_lesion(domain):
         assert np.median(with_lesion[mask].mean(axis=-1)) < 0.75 * np.median(with_lesion[~mask].mean(axis=-1))
         dark = with_lesion.mean(axis=-1) < 0.6 * np.median(with_lesion[~mask].mean(axis=-1))
         assert mask[dark].mean() > 0.9
+
+
+def test_no_ruler_without_one():
+    for seed in range(12):
+        without, with_one = (draw(scene(view_seed=seed, ruler=on, artefacts=False), 64)[0].astype(int) for on in (False, True))
+        assert ((without != with_one).any(axis=-1)).mean() > 0.01, seed
+
+
+@pytest.mark.parametrize("width", [0.004, 0.02, 0.1])
+def test_a_line_carries_the_same_ink_at_every_size(width):
+    ink = []
+    for size in (32, 64, 512):
+        canvas = Canvas(size)
+        cover = canvas.zeros()
+        canvas.stroke(cover, -0.6, -0.3, 0.5, 0.37, width)
+        ink.append(cover.mean() * 4)
+        assert cover[canvas.around(0.8, -0.8, 0.1)].max() == 0
+    assert np.allclose(ink, width * np.hypot(1.1, 0.67), rtol=0.08, atol=0.0004 + 0.8 * width**2)
+
+
+def test_fine_structure_stays_fine_in_large_pictures():
+    """A network drawn at 512 px holds detail that 64 px cannot, and at 64 px it is the mean of it, not another pattern."""
+    row = scene(difficulty=0.0, artefacts=False)
+    (small, mask), (large, large_mask) = draw(row, 64), draw(row, 512)
+    detail = large.astype(float) - np.kron(shrink(large, 8), np.ones((8, 8, 1)))
+    assert detail[large_mask].std() > 9
+    assert np.abs(shrink(large, 8) - small)[mask].mean() < 3
+
+
+def test_blur_is_a_share_of_the_picture():
+    domain = replace(DOMAINS["clinical"], blur=(0.02, 0.02), hair=0, vignette=0, noise=0, shading=0, jpeg=(100, 100))
+    width = []
+    for size in (64, 512):
+        canvas, rng = Canvas(size), np.random.default_rng(0)
+        light = np.full((size, size, 3), 0.2, dtype=np.float32) * (1 + (canvas.x > 0))[..., None]
+        row = photograph(light, canvas, domain, draw_view(domain, rng), rng, artefacts=True, ruler=False, hair_melanin=0.1)[size // 2, :, 1]
+        share = (row.astype(float) - row.min()) / np.ptp(row)
+        width.append(((share > 0.1) & (share < 0.9)).mean())
+    assert 0.02 < width[1] < 0.08
+    assert abs(width[0] - width[1]) < 1.5 / 64
 
 
 def test_views_share_the_lesion_but_not_the_picture():

@@ -62,6 +62,11 @@ def test_shares_are_honoured():
     assert set(sample_world(PhantomOptions(class_shares={"squamous_cell_carcinoma": 1}), "w")["diagnosis"]) == {"squamous_cell_carcinoma"}
 
 
+def test_left_over_patients_go_to_the_largest_remainders():
+    table = sample_world(PhantomOptions(patients=7, tone_shares={1: 0.5, 2: 0.3, 6: 0.2}), "w")
+    assert table.drop_duplicates("patient_id")["tone"].value_counts().to_dict() == {1: 4, 2: 2, 6: 1}
+
+
 def test_what_is_independent_of_the_diagnosis(large):
     assert p_value(large["diagnosis"], large["ruler"]) > 0.001
     assert p_value(large["diagnosis"], large["domain"]) > 0.001

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from lib.report.grids import cell_grid, image_grid, small_picture
 from lib.report.style import arm_colours, arm_markers, group_colours, house_style, new_figure, printable, shorten, text_on, thin, wrap
@@ -48,6 +49,7 @@ def test_no_global_setting_is_touched_and_figures_show_themselves(draw):
 
     figure = plot()
     draw(figure)
+    assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text()), "a dollar sign opens no formula"
     data, metadata = figure._repr_png_()
     assert dict(matplotlib.rcParams) == before
     assert data[:8] == b"\x89PNG\r\n\x1a\n" and metadata == {"width": 860, "height": 226, "alt": "Is <b>this</b> $x$?"}

@@ -39,5 +39,7 @@ def test_generators_do_not_touch_the_global_state():
         inside = torch.rand(3)
     with seeded(1, "dropout"):
         assert torch.equal(inside, torch.rand(3))
+    with seeded(2, "dropout"):
+        assert not torch.equal(inside, torch.rand(3))
     assert np.array_equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert np.array_equal(before[0], np.random.get_state()[1]) and torch.equal(before[1], torch.get_rng_state())

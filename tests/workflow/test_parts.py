@@ -46,8 +46,8 @@ def pretend_made(plan, job, content="x"):
     ({"data.sources.0.dataset": "ham1000", "data.sources.0.phantom": None}, r"did you mean ham10000\?"),
     ({"classifier.arms": ["real", "oversampled", "clasical"]},             r"-p classifier\.arms  classifier\.arms: .*classical"),
     ({"classifier.architectures": ["resnet19"]},                          r"classifier\.architectures: .*resnet18"),
-    ({"statistics.metrics": ["auROC2"]},                                   r"statistics\.metrics: unknown metric"),
-    ({"labels.positive": []},                                              r"name them in labels\.positive"),
+    ({"statistics.metrics": ["auROC2"]},                                   r"no metric is called 'auROC2'; did you mean auroc"),
+    ({"labels.positive": [], "statistics.primary.metric": "sensitivity"},  r"name them in labels\.positive"),
 ])
 def test_names_nobody_knows(override, message):
     with pytest.raises(StudyError, match=message):

@@ -58,6 +58,18 @@ def test_finish_writes_metrics_files_and_the_marker_last(outputs):
     assert shown.alt == "A line" and shown.data == (run.folder / "figures" / "line.png").read_bytes()
 
 
+def test_figures_of_an_earlier_version_go_only_when_the_new_one_ends(outputs):
+    figure = Figure()
+    old = open_stage("09_statistics", "params/ci.yaml")
+    old.figure("old", figure, "")
+    old.finish(metrics={})
+    new = open_stage("09_statistics", "params/ci.yaml")
+    new.figure("new", figure, "")
+    assert (new.folder / "figures" / "old.png").is_file()
+    new.finish(metrics={})
+    assert [path.name for path in (new.folder / "figures").iterdir()] == ["new.png"]
+
+
 def test_the_same_figure_has_the_same_bytes(outputs):
     run = open_stage("09_statistics", "params/ci.yaml")
     both = []

@@ -119,5 +119,4 @@ def _image_of(file: str, suffix: str, listing: Listing) -> bool:
 def _mask_of(file: str, listing: Listing) -> str | None:
     body = file.rpartition(".")[0]
     candidates = (f"{folder}{body}{suffix}" for folder in ("", "masks/") for suffix in _MASK_SUFFIXES)
-    found = next((listing.bodies[name] for name in candidates if name in listing.bodies), None)
-    return found[0] if found else None
+    return next((listing.by_body(name) for name in candidates if name in listing.bodies), None)
