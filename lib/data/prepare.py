@@ -21,11 +21,12 @@ def draw_sources(
     roots:    Mapping[str, Path],                       # source title → its folder
     *,
     progress: Callable[..., None] | None = None,        # called with (images drawn, images), source by source
+    workers:  int = 1,                                  # processes; any number draws the same
 ) -> None:
     """Draw the phantom sources of a study; images that lie there already, drawn by the same code and options, are kept."""
     for source in data.sources:
         if source.phantom is not None:
-            phantom.draw(source, Path(roots[source.title]), progress=progress)
+            phantom.draw(source, Path(roots[source.title]), progress=progress, workers=workers)
 
 
 def bring_in(

@@ -21,6 +21,7 @@ from lib.phantom.camera import DOMAINS
 from lib.phantom.lesions import DIAGNOSES, USUAL
 from lib.phantom.render import draw
 from lib.phantom.tone import MELANOSOME_EDGES, TYPES
+from lib.process import die_with_parent
 from lib.study import PhantomOptions
 
 PER_FOLDER = 1_000                  # images in one subfolder
@@ -127,7 +128,7 @@ def _draw_all(folder: Path, table: pd.DataFrame, size: int, workers: int) -> Ite
         return
     chunk = 64
     parts = [table.iloc[start:start + chunk] for start in range(0, len(table), chunk)]
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         yield from pool.map(_draw_part, [folder] * len(parts), parts, [size] * len(parts))
 
 

@@ -19,14 +19,14 @@ from typing import Any
 
 from filelock import FileLock
 
-from lib.files import write_json
+from lib.files import remove_leftovers, write_json
+from lib.process import die_with_parent
 from lib.study import ROOT, StudyError
 from lib.workflow.checks import load_plan
 from lib.workflow.events import tell
 from lib.workflow.gpu import gpu_slot
 from lib.workflow.keys import damaged, differences, full_key, outputs_hash, read_json
 from lib.workflow.plan import Job, Plan, outputs_root
-from lib.workflow.process import die_with_parent
 from lib.workflow.provenance import environment
 from lib.workflow.stage import FINISHED, HEADLESS
 
@@ -66,6 +66,8 @@ def _run(plan: Plan, job: Job, study_file: str, overrides: dict[str, Any], gpus:
         return 0
     started = time.time()
     tell(job.study, job.id, "started")
+    for folder in (job.folder, job.folder / "figures"):                 # ours alone while we hold the lock
+        remove_leftovers(folder)
     job.state("failed").unlink(missing_ok=True)
     try:
         with gpu_slot(gpus if job.stage.gpu else 0, outputs_root() / ".state" / "gpu") as gpu:

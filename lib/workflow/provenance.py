@@ -8,8 +8,8 @@ import sys
 from functools import cache
 from importlib import metadata
 
+from lib.process import cores
 from lib.study import ROOT
-from lib.workflow.process import cores
 
 NAMED = ("torch", "torchvision", "accelerate", "numpy", "pandas", "scikit-learn", "scipy", "pillow", "snakemake", "papermill")
 

@@ -16,12 +16,12 @@ import yaml
 from filelock import FileLock, Timeout
 
 from lib.files import write_json
+from lib.process import cores, die_with_parent
 from lib.study import ROOT
 from lib.workflow.board import Board
 from lib.workflow.events import events_file, listen
 from lib.workflow.keys import damaged, full_key, read_json, why_stale
 from lib.workflow.plan import Job, Plan, outputs_root, state_root
-from lib.workflow.process import cores, die_with_parent
 
 
 class RunError(RuntimeError):

@@ -7,12 +7,20 @@ from project import Project
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """Results of a run nobody disturbed."""
-    project = Project.copy(tmp_path_factory.mktemp("uninterrupted"))
+def project(tmp_path_factory):
+    """One copy for both."""
+    return Project.copy(tmp_path_factory.mktemp("kill"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(project):
+    """Results of a run nobody disturbed, in a folder of its own."""
+    project.environment["OUTPUTS_ROOT"] = "quiet"
     done = project.run()
     assert done.returncode == 0, done.stderr + done.stdout
-    return project.results()
+    results = project.results()
+    del project.environment["OUTPUTS_ROOT"]
+    return results
 
 
 def exists(pattern):
@@ -36,29 +44,25 @@ MOMENTS = {
 
 
 @pytest.fixture(scope="module")
-def battered(tmp_path_factory):
-    """One copy, killed at every moment in turn, each time going on from what the last kill left."""
-    project = Project.copy(tmp_path_factory.mktemp("battered"))
-    return project, {name: project.run_and_kill(moment) for name, moment in MOMENTS.items()}
+def battered(project, uninterrupted):
+    """Whether the run was alive when it was killed, at every moment in turn, each time going on from what the last kill left."""
+    return {name: project.run_and_kill(moment) for name, moment in MOMENTS.items()}
 
 
-def test_killed_run_ends_like_an_uninterrupted_one(battered, uninterrupted):
-    project, killed = battered
-    assert killed["while drawing"] and killed["inside training"]          # the long ones cannot be missed
+def test_killed_run_ends_like_an_uninterrupted_one(project, battered, uninterrupted):
+    assert battered["while drawing"] and battered["inside training"]          # the long ones cannot be missed
     again = project.run()
     assert again.returncode == 0, again.stderr + again.stdout
     assert project.results() == uninterrupted
 
 
-def test_nothing_is_left_lying_around(battered):
-    project, _ = battered
+def test_nothing_is_left_lying_around(project, battered):
     project.run()
     leftovers = [path.name for path in (project.root / "outputs" / "tiny").rglob(".*") if path.is_file()]
     assert leftovers == []
 
 
-def test_a_second_run_at_the_same_time_is_refused(battered):
-    project, _ = battered
+def test_a_second_run_at_the_same_time_is_refused(project, battered):
     answers = []
 
     def ask(project):

@@ -50,6 +50,11 @@ class Project:
         (folder / "params" / "tiny.yaml").write_text(yaml.safe_dump(TINY, allow_unicode=True), encoding="utf-8")
         return cls(folder)
 
+    @property
+    def outputs(self) -> Path:
+        """Where its runs write."""
+        return self.root / self.environment.get("OUTPUTS_ROOT", "outputs")
+
     def run(self, *arguments: str, study: str = "params/tiny.yaml") -> subprocess.CompletedProcess:
         """`python run_all.py STUDY ARGUMENTS`, to the end."""
         return subprocess.run(self._command(study, arguments), cwd=self.root, env=self._environment(), capture_output=True, text=True)
@@ -85,19 +90,19 @@ class Project:
 
     def executed(self, study: str = "tiny") -> set[str]:
         """Jobs whose notebook ran in the last run."""
-        events = self.root / "outputs" / ".state" / study / "events.jsonl"
+        events = self.outputs / ".state" / study / "events.jsonl"
         lines = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()] if events.is_file() else []
         return {line["job"] for line in lines if line["event"] == "started"}
 
     def forget_events(self, study: str = "tiny") -> None:
         """Empty the event file, so `executed` speaks of the next run only, also when that run starts nothing."""
-        (self.root / "outputs" / ".state" / study / "events.jsonl").unlink(missing_ok=True)
+        (self.outputs / ".state" / study / "events.jsonl").unlink(missing_ok=True)
 
     def results(self, study: str = "tiny") -> dict[str, str]:
         """Relative path → content hash of every metrics.json and Parquet table of a study."""
         from lib.workflow.keys import file_hash
 
-        base = self.root / "outputs" / study
+        base = self.outputs / study
         found = [path for pattern in ("*.parquet", "metrics.json") for path in sorted(base.rglob(pattern))]
         return {str(path.relative_to(base)): file_hash(path) for path in found}
 

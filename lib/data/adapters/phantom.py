@@ -18,13 +18,14 @@ def draw(
     root:     Path,                         # is made if it does not exist
     *,
     progress: Callable | None = None,       # passed on to lib.phantom.world.write_dataset
+    workers:  int             = 1,          # processes; any number draws the same
 ) -> None:
     """Draw the images of a phantom source; what lies there complete is kept."""
     from lib.phantom.world import write_dataset  # only here: reading a drawn set must not need the drawing code
 
     if source.phantom is None:
         raise DataError(f"{source.title}: has no `phantom` section, so nothing says what to draw")
-    write_dataset(root, source.phantom, source.title, progress=progress)
+    write_dataset(root, source.phantom, source.title, progress=progress, workers=workers)
 
 
 def read(
