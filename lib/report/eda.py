@@ -85,7 +85,7 @@ def describe_cells(
     if unknown:
         sentences.append(f"The group of {count(unknown, what)} ({percent(unknown / total)}) is not known.")
     sentences += _imbalance(counts.sum(axis=1), "class", "classes") + _imbalance(known.sum(), "group", "groups")
-    kind, kinds = ("class in a group", "cells of class and group") if grouped else ("class", "classes")
+    kinds = "cells of class and group" if grouped else "classes"
     cells = [(f"{row} / {column}", int(n)) for row, line in known.iterrows() for column, n in line.items()] if grouped else \
             [(str(row), int(n)) for row, n in counts.sum(axis=1).items()]
     empty = [name for name, n in cells if n == 0]
@@ -93,7 +93,7 @@ def describe_cells(
     if empty:
         sentences.append(f"No {what}s in {number(len(empty))} of {number(len(cells))} {kinds}: {join(empty, 8)}.")
     if small:
-        sentences.append(f"Fewer than {number(minimum)} {what}s, too few to measure a {kind}, in {number(len(small))} of "
+        sentences.append(f"Fewer than {number(minimum)} {what}s in {number(len(small))} of "
                          f"{number(len(cells))} {kinds}: {join(small, 8)}.")
     if not empty and not small:
         sentences.append(f"Each of the {number(len(cells))} {kinds} has at least {count(minimum, what)}.")

@@ -1,4 +1,4 @@
-"""The table a reader sees first: each arm's value of one metric, for everybody and per group, with intervals."""
+"""Each arm's value of a metric, for everybody and per group, with intervals: the table a reader sees first, and the others after it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,21 @@ def headline_table(
     return table.rename_axis(columns=None).reset_index()
 
 
+def measures_table(
+    estimates: pd.DataFrame,              # of lib.stats.compare.per_arm
+    *,
+    metrics:   Sequence[str],
+    arms:      Sequence[str],
+) -> pd.DataFrame:
+    """The same for several metrics under each other, with the metric's name in front."""
+    tables = [headline_table(estimates, metric=metric, arms=arms) for metric in metrics]
+    for metric, table in zip(metrics, tables, strict=True):
+        table.insert(0, "measure", title_of(metric))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["measure", "arm"])
+
+
 def headline_record(table: pd.DataFrame, *, metric: str, confidence: float, resamples: int) -> dict:
-    """The same as plain JSON, for the front page and the README."""
+    """The headline as plain JSON, for the front page and the README."""
     return {
         "caption":  f"{title_of(metric)} on the test images, by arm",
         "columns":  list(table.columns),

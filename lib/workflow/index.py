@@ -49,7 +49,7 @@ def _job(plan: Plan, job: Job) -> dict[str, Any]:
         "notebook": f"{base}/{job.stage.name}.ipynb",
         "metrics":  f"{base}/metrics.json",
         "tables":   [{"name": name, "path": f"{base}/{name}"} for name in (record or {}).get("tables", [])],
-        "figures":  [{"path": f"{base}/figures/{name}.png", "caption": text} for name, text in origin.get("figures", {}).items()],
+        "figures":  [{"path": f"{base}/figures/{name}.png", **shown} for name, shown in origin.get("figures", {}).items()],
         "seconds":  f"{origin['seconds']:.0f}" if "seconds" in origin else "",
         "memory":   f"{origin['peak_memory_bytes'] / 2**30:.1f} GB" if "peak_memory_bytes" in origin else "",
         "state":    "; ".join(why[:2]) if why else "up to date",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEADLESS = "COUNTERBALANCE_HEADLESS"                    # set by the executor for the kernels it starts
+DPI = 150                                               # of saved figures
 FINISHED = "finished.json"                              # written last by `Run.finish`; without it a notebook did not end
 
 
@@ -55,8 +56,8 @@ class Run:
     job:        Job
     study_file: str
     overrides:  dict[str, Any]
-    _figures:   dict[str, str] = field(default_factory=dict)
-    _files:     list[str]      = field(default_factory=list)
+    _figures:   dict[str, dict] = field(default_factory=dict)
+    _files:     list[str]       = field(default_factory=list)
 
     @property
     def study(self) -> View:
@@ -150,10 +151,12 @@ class Run:
         from IPython.display import Image
 
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
         self.keep(f"figures/{name}.png", buffer.getvalue())
-        self._figures[name] = caption
-        return Image(data=buffer.getvalue(), format="png", width=min(900, int(figure.get_figwidth() * 96)), alt=caption)
+        pixels = int.from_bytes(buffer.getvalue()[16:20], "big")        # of the PNG, whose margins savefig cut off
+        width = min(900, round(pixels * 96 / DPI))                      # CSS pixels: text has the same size in every figure
+        self._figures[name] = {"caption": caption, "width": width}
+        return Image(data=buffer.getvalue(), format="png", width=width, alt=caption)
 
     def keep(self, name: str, content: bytes | str) -> Path:
         """Write a file of this stage."""

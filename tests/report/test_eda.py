@@ -40,7 +40,7 @@ def test_cells_in_words(samples):
         "The largest class, nevus, has 7.0 times as many as the smallest, melanoma (7 against 1).",
         "The largest group, V–VI, has 1.2 times as many as the smallest, I–II (6 against 5).",
         f"No images in 2 of 6 cells of class and group: melanoma / V–VI and {NASTY} / I–II.",
-        "Fewer than 3 images, too few to measure a class in a group, in 2 of 6 cells of class and group: "
+        "Fewer than 3 images in 2 of 6 cells of class and group: "
         "melanoma / I–II (1) and nevus / V–VI (2).",
     ]
 
@@ -50,7 +50,7 @@ def test_cells_without_groups_and_without_gaps(samples):
     counts = count_cells(samples, LABELS)
     assert counts.columns.tolist() == ["all images"]
     assert describe_cells(counts, minimum=1)[-1] == "Each of the 3 classes has at least 1 image."
-    assert describe_cells(counts, minimum=5)[-1].startswith("Fewer than 5 images, too few to measure a class, in 2 of 3 classes: mela")
+    assert describe_cells(counts, minimum=5)[-1].startswith("Fewer than 5 images in 2 of 3 classes: mela")
     even = pd.DataFrame({"label": ["a", "b"], "group": ["g", "g"]})
     assert "All classes present are of the same size (1)." in describe_cells(count_cells(even, ["a", "b"], ["g"]))
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.report.gallery import gallery
-from lib.report.headline import headline_record, headline_table
+from lib.report.headline import headline_record, headline_table, measures_table
 from lib.report.page import notebook_page
 from lib.report.progress import bar
 
@@ -63,6 +63,8 @@ def test_headline_has_a_row_per_arm_and_says_what_is_not_estimable():
     table = headline_table(pd.DataFrame(rows), metric="auroc", arms=["real", "classical"])
     assert table.to_numpy().tolist() == [["real", "0.800 (0.700–0.900)", "not estimable"],
                                          ["classical", "0.900 (0.800–1.000)", "0.700 (0.600–0.800)"]]
+    both = measures_table(pd.DataFrame(rows), metrics=["auroc"], arms=["classical"])
+    assert both.to_numpy().tolist() == [["AUROC (mean over classes)", "classical", "0.900 (0.800–1.000)", "0.700 (0.600–0.800)"]]
     assert headline_record(table, metric="auroc", confidence=0.95, resamples=2_000)["interval"].startswith("95 %")
 
 

@@ -158,7 +158,7 @@ def test_text_from_data_never_acts_as_markup(outputs):
     for job in plan.jobs:
         pretend_made(plan, job)
         write_json(job.folder / "metrics.json", {"findings": [evil]})
-        origin = {"figures": {"f": evil}, "accepted": [[evil]], "seconds": 1.0, "peak_memory_bytes": 2**30}
+        origin = {"figures": {"f": {"caption": evil, "width": evil}}, "accepted": [[evil]], "seconds": 1.0, "peak_memory_bytes": 2**30}
         write_json(job.folder / "provenance.json", origin)
     last = plan.find("09_statistics", None)
     write_json(last.folder / "metrics.json", {

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 
 from lib.workflow.stage import StageError, open_stage
 
@@ -54,7 +55,8 @@ def test_finish_writes_metrics_files_and_the_marker_last(outputs):
     run.finish(metrics={"value": 1.5})
     marker = json.loads((run.folder / "finished.json").read_text())
     assert set(marker["outputs"]) == {"figures/line.png", "metrics.json", "table.csv"}
-    assert marker["figures"] == {"line": "A line"} and marker["tables"] == []
+    width = Image.open(run.folder / "figures" / "line.png").width
+    assert marker["figures"] == {"line": {"caption": "A line", "width": round(width * 96 / 150)}} and marker["tables"] == []
     assert shown.alt == "A line" and shown.data == (run.folder / "figures" / "line.png").read_bytes()
 
 
