@@ -1,0 +1,135 @@
+"""The CI study from images to report; then the report's figures against the saved tables, computed by somebody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from lib.study import ROOT, load_study
+from lib.tables import read_metadata, read_table
+
+STUDY = load_study("params/ci.yaml")
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """Folder of the finished CI study."""
+    root = tmp_path_factory.mktemp("outputs")
+    done = subprocess.run([sys.executable, "run_all.py", "params/ci.yaml"], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "OUTPUTS_ROOT": str(root)})
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "report: " in done.stdout and "index.html" in done.stdout
+    return root / "ci"
+
+
+@pytest.fixture(scope="module")
+def predictions(outputs):
+    """All chunks' predictions and the class order."""
+    paths = sorted(outputs.glob("07_classifier/*/predictions.parquet"))
+    return pd.concat([read_table("predictions", path) for path in paths], ignore_index=True), read_metadata(paths[0])
+
+
+def pages(outputs):
+    """Path → HTML without its style sheet, whose comments name token types such as tracebacks."""
+    return {path: re.sub(r"<style>.*?</style>", "", path.read_text(encoding="utf-8"), flags=re.S) for path in outputs.rglob("*.html")}
+
+
+def test_every_image_is_accounted_for(outputs):
+    account = json.loads((outputs / "01_eda" / "metrics.json").read_text())["account"]
+    samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
+    drawn = {source.title: len(pd.read_csv(outputs / "01_eda" / "images" / source.title / "metadata.csv")) for source in STUDY.data.sources}
+    assert {row["dataset"]: row["listed"] for row in account} == drawn
+    assert samples["dataset"].value_counts().to_dict() == {row["dataset"]: row["used"] for row in account}
+
+
+def test_what_is_tested_was_never_trained_on(outputs):
+    samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
+    assert (samples.loc[samples["dataset"] == "survey", "split"] == "test").all()
+    assert (samples.loc[samples["dataset"] == "clinic", "split"] != "test").all()
+    assert samples.groupby("patient_id")["split"].nunique().max() == 1
+    assert samples.groupby("sha256")["split"].nunique().max() == 1
+
+
+def test_each_cell_predicts_each_image_once(outputs, predictions):
+    table, _ = predictions
+    samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
+    judged = set(samples.loc[samples["split"] != "train", "image_id"])
+    cells = table.groupby(["arm", "seed"])["image_id"]
+    assert len(cells) == len(STUDY.classifier.arms) * len(STUDY.classifier.seeds)
+    assert all(set(ids) == judged and len(ids) == len(judged) for _, ids in cells)
+
+
+def test_headline_is_what_scikit_learn_says(outputs, predictions):
+    table, header = predictions
+    table = table[table["split"] == "test"]
+    metrics = json.loads((outputs / "09_statistics" / "metrics.json").read_text())
+    per_arm = pd.read_csv(outputs / "09_statistics" / "per_arm.csv")
+    everybody = per_arm[(per_arm["metric"] == "auroc") & (per_arm["group"] == "all")].set_index("arm")["value"]
+    columns = [f"p_{k}" for k in range(len(header["classes"]))]
+    for arm, rows in table.groupby("arm"):
+        by_seed = [roc_auc_score(one["y_true"], one[columns].to_numpy(), multi_class="ovr") for _, one in rows.groupby("seed")]
+        assert everybody[arm] == pytest.approx(np.mean(by_seed), abs=1e-9)
+        shown = next(row for row in metrics["headline"]["rows"] if row[0] == arm)[1]
+        assert shown.startswith(f"{np.mean(by_seed):.3f} (")
+
+
+def test_verdict_follows_from_its_interval(outputs):
+    verdict = json.loads((outputs / "09_statistics" / "metrics.json").read_text())["verdict"]
+    low, high, margin = verdict["difference"]["low"], verdict["difference"]["high"], STUDY.statistics.primary.margin
+    if low is None:
+        expected = "cannot tell"
+    elif -margin < low and high < margin:
+        expected = "equivalent"
+    else:
+        expected = "better" if low > 0 else "worse" if high < 0 else "cannot tell"
+    assert verdict["kind"] == expected
+
+
+def test_threshold_is_the_one_validation_chooses(predictions):
+    """Youden's index recomputed from the saved validation rows alone."""
+    table, header = predictions
+    positive = [header["classes"].index(name) for name in header["positive"]]
+    for _, cell in table[table["split"] == "validation"].groupby(["arm", "seed"]):
+        score = cell[[f"p_{k}" for k in positive]].sum(axis=1).to_numpy()
+        is_positive = cell["y_true"].isin(positive).to_numpy()
+        youden = lambda at, s=score, p=is_positive: (s[p] >= at).mean() + (s[~p] < at).mean() - 1        # noqa: E731
+        assert youden(cell["threshold"].iloc[0]) == pytest.approx(max(youden(at) for at in score))
+
+
+def test_pages_are_clean_and_self_contained(outputs):
+    assert len(pages(outputs)) == 2 + 1 + len(STUDY.classifier.arms) * len(STUDY.classifier.seeds)
+    for path, text in pages(outputs).items():
+        assert "Traceback" not in text and "Warning" not in text, path
+        assert "<script" not in text.lower() and not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text), path
+
+
+def test_links_and_pictures_lead_somewhere(outputs):
+    for path, text in pages(outputs).items():
+        links = re.findall(r"""(?:src|href)="([^"#]+)\"""", text)
+        assert links
+        for link in links:
+            if not link.startswith("data:"):
+                assert (path.parent / Path(link)).exists(), f"{path.name}: {link}"
+
+
+def test_figures_are_pictures(outputs):
+    figures = list(outputs.rglob("figures/*.png"))
+    assert len(figures) >= 12
+    for path in figures:
+        with Image.open(path) as image:
+            assert min(image.size) > 100 and np.asarray(image.convert("L")).std() > 1
+
+
+def test_no_timing_in_metrics(outputs):
+    for path in outputs.rglob("metrics.json"):
+        assert "seconds" not in path.read_text(), path
