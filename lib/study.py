@@ -11,7 +11,7 @@ import json
 import types
 import typing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent       # the checkout: params/, not
 class Section(BaseModel):
     """Base of every part of a study: unknown keys are refused, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 # ── what the data are ────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,6 +123,8 @@ class Labels(Section):
         twice = sorted({value for value in values + self.exclude if (values + self.exclude).count(value) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)} stands twice in classes/exclude; a value belongs to one label")
+        if not all(label.strip() for label in self.classes):
+            raise ValueError("a class has no name; give it one")
         unknown = [label for label in self.positive if label not in self.classes]
         if unknown:
             raise ValueError(f"positive names {', '.join(unknown)}, which is not a class; classes are {', '.join(self.classes)}")
@@ -142,6 +144,17 @@ class Groups(Section):
     column: str                          = "tone"
     values: dict[str, list[int | str]]   = Field(default={"I–II": [1, 2], "III–IV": [3, 4], "V–VI": [5, 6]}, min_length=1)
     minimum_positives: int               = Field(20, ge=1)           # fewer test images of a class × group: "not estimable"
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        taken = [name for name in self.values if name.strip().lower() in ("", "all", "everybody", "unknown")]
+        if taken:
+            raise ValueError(f"a group cannot be called {taken[0]!r}: tables use that word for everybody or for nobody; choose another")
+        values = [str(value) for group in self.values.values() for value in group]
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} stands in two groups; a value belongs to one")
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -201,13 +214,23 @@ class Augmentation(Section):
     scale:      tuple[float, float]  = (0.9, 1.1)
     classes:    list[str]            = []                            # labels to augment; empty: all
 
+    @field_validator("scale")
+    @classmethod
+    def _range(cls, value):
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("expected [low, high] with 0 < low ≤ high")
+        return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]                         # the tables keep seeds in 32 bits
+
 
 class Classifier(Section):
     """Notebook 07. The grid is arms × architectures × seeds."""
 
     arms:          list[str]     = Field(["real", "classical", "oversampled"], min_length=1)
     architectures: list[str]     = Field(["small_cnn"], min_length=1)
-    seeds:         list[int]     = Field([0, 1, 2], min_length=1)
+    seeds:         list[Seed]    = Field([0, 1, 2], min_length=1)
     chunk_size:    int           = Field(3, ge=1)                    # cells of the grid that one notebook run trains
     epochs:        int           = Field(12, ge=1)
     batch_size:    int           = Field(32, ge=2)

@@ -77,6 +77,8 @@ def _read(path: Path, root: Path, seen: tuple[Path, ...]) -> Tree:
         text = path.read_text(encoding="utf-8-sig")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
+    except OSError as error:
+        raise StudyError(f"{name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise StudyError(f"{name}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
     except yaml.YAMLError as error:
@@ -86,7 +88,10 @@ def _read(path: Path, root: Path, seen: tuple[Path, ...]) -> Tree:
     if not isinstance(values, dict):
         raise StudyError(f"{name}: expected keys and values, found {'nothing' if values is None else type(values).__name__}")
     places: Place = {}
-    _mark(node, (), name, places)
+    try:
+        _mark(node, (), name, places)
+    except RecursionError:
+        raise StudyError(f"{name}: refers to itself (an alias inside its own anchor); write the values out") from None
     parent = values.pop("extends", None)
     if parent is None:
         return Tree(values, places)

@@ -102,6 +102,14 @@ BAD = {
     "empty":                ("", r"expected keys and values, found nothing"),
     "extends nothing":      ("extends: nowhere.yaml\n", r":1  extends: no file nowhere\.yaml"),
     "extends itself":       ("extends: s.yaml\n", r"extends itself"),
+    "itself as value":      (GOOD + "split: &a [*a]\n", r"refers to itself"),
+    "infinite":             (GOOD + "classifier: {learning_rate: .inf}\n", r":11  classifier\.learning_rate: .*finite"),
+    "seed too large":       (GOOD + "classifier: {seeds: [99999999999]}\n", r"classifier\.seeds\.0: got 99999999999, expected less"),
+    "scale upside down":    (GOOD + "classifier: {augmentation: {scale: [2, 1]}}\n", r"scale: expected \[low, high\]"),
+    "group called all":     (GOOD + "groups: {values: {all: [1]}}\n", r":11  groups: a group cannot be called 'all'"),
+    "group without name":   (GOOD + "groups: {values: {'': [1]}}\n", r"a group cannot be called ''"),
+    "value in two groups":  (GOOD + "groups: {values: {a: [1], b: [1, 2]}}\n", r"1 stands in two groups"),
+    "class without name":   (GOOD.replace("    a: [x]", "    '': [x]"), r"a class has no name"),
     "python object":        ("name: !!python/object/apply:os.getcwd []\n", r"not valid YAML"),
 }
 
@@ -124,6 +132,18 @@ def test_not_utf8(tmp_path):
     path = tmp_path / "latin.yaml"
     path.write_bytes(GOOD.replace("tiny study", "groß").encode("latin-1"))
     with pytest.raises(StudyError, match=r"not UTF-8 text .*save the file as UTF-8"):
+        load_study(path)
+
+
+def test_a_folder_is_no_study_and_unreadable_files_are_told(tmp_path, monkeypatch):
+    path = tmp_path / "s.yaml"
+    path.write_text(GOOD)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    with pytest.raises(StudyError, match=r"cannot be read \(Permission denied\)"):
         load_study(path)
 
 

@@ -71,7 +71,7 @@ def draw_view(
 
 
 def photograph(
-    light:     np.ndarray,          # [S, S, 3] float32, linear sRGB reflectance; changed in place
+    light:     np.ndarray,          # [3, S, S] float32, linear sRGB reflectance; changed in place
     canvas:    Canvas,
     domain:    Domain,
     view:      View,
@@ -88,10 +88,11 @@ def photograph(
     gain = EXPOSURE * np.exp(domain.exposure * (2 * u[0] - 1)) * np.exp(domain.balance * np.array([u[1] - 0.5, 0.0, u[2] - 0.5]) * 2)
     slope = domain.shading * (0.3 + 0.7 * u[3])
     slant = canvas.x * np.float32(slope * np.cos(view.light)) + canvas.y * np.float32(slope * np.sin(view.light))
-    shade = 1 + slant - np.float32(0.35 * slope) * (canvas.x**2 + canvas.y**2)
+    slant += 1
+    shade = slant - np.float32(0.35 * slope) * (canvas.x**2 + canvas.y**2)
     if artefacts and u[4] < domain.vignette:
         shade = shade * _rim(canvas, strength=0.35 + 0.6 * u[5], radius=1.0 + 0.3 * u[6])
-    light *= shade[..., None] * gain.astype(np.float32)
+    light *= shade * gain.astype(np.float32)[:, None, None]
     if artefacts:
         if u[7] < domain.hair:
             fair = u[9] ** 3 * np.exp(-8 * hair_melanin)
@@ -104,16 +105,27 @@ def photograph(
         low, high = domain.blur
         sigma = (low + (high - low) * u[15]) * canvas.size
         if sigma > 0.25:
-            for axis in (0, 1):
+            for axis in (1, 2):
                 light = gaussian_filter1d(light, sigma, axis=axis, mode="nearest", truncate=2.5)
     picture = encode_srgb(light)
     if artefacts:
         step = np.float32(0.45)                                     # tiles per half picture width
         grain = texture("grain", canvas.x * step + np.float32(u[3]), canvas.y * step + np.float32(u[5]), canvas.pixel * 0.45)
-        picture += np.float32(domain.noise) * grain[..., None]
-    picture = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        picture += np.float32(domain.noise) * grain
+    picture.clip(0, 1, out=picture)
+    picture *= 255
+    picture += 0.5
+    picture = _interleaved(picture)
     quality = int(domain.jpeg[0] + (domain.jpeg[1] - domain.jpeg[0]) * u[6])
     return _through_jpeg(picture, quality) if artefacts else picture
+
+
+def _interleaved(picture: np.ndarray) -> np.ndarray:
+    """Whole numbers uint8 [S, S, 3] from planes [3, S, S]; channel by channel, since a transposing copy is slow."""
+    out = np.empty((*picture.shape[1:], 3), dtype=np.uint8)
+    for channel, plane in enumerate(picture.astype(np.uint8)):
+        out[..., channel] = plane
+    return out
 
 
 def _rim(canvas: Canvas, strength: float, radius: float) -> np.ndarray:
@@ -124,25 +136,25 @@ def _rim(canvas: Canvas, strength: float, radius: float) -> np.ndarray:
 def _hair(light: np.ndarray, canvas: Canvas, hairs: np.ndarray, fair: float, slant: float, width: float) -> None:
     """Bowed hairs, all of one colour, from black to fair, and roughly one direction."""
     cover = canvas.zeros()
-    for x, y, turn, length, bow, thick, _, opaque in hairs:
-        reach, angle = 0.35 + 0.9 * length, (0.5 + 0.9 * (turn - 0.5) + slant) * np.pi
-        dx, dy = reach * np.cos(angle), reach * np.sin(angle)
-        middle_x, middle_y = 2.4 * x - 1.2, 2.4 * y - 1.2
-        canvas.stroke(
-            cover, middle_x - dx, middle_y - dy, middle_x + dx, middle_y + dy, (0.010 + 0.016 * thick) * width,
-            height=0.6 + 0.35 * opaque, bow=0.5 * (bow - 0.5))
+    x, y, turn, length, bow, thick, _, opaque = hairs.T
+    reach, angle = 0.35 + 0.9 * length, (0.5 + 0.9 * (turn - 0.5) + slant) * np.pi
+    dx, dy = reach * np.cos(angle), reach * np.sin(angle)
+    middle_x, middle_y = 2.4 * x - 1.2, 2.4 * y - 1.2
+    canvas.strokes(
+        cover, middle_x - dx, middle_y - dy, middle_x + dx, middle_y + dy, (0.010 + 0.016 * thick) * width, 0.6 + 0.35 * opaque,
+        0.5 * (bow - 0.5))
     colour = np.array([0.02, 0.014, 0.01]) + fair * np.array([0.22, 0.15, 0.08])
-    light += (colour.astype(np.float32) - light) * cover[..., None]
+    light += (colour.astype(np.float32)[:, None, None] - light) * cover
 
 
 def _gel(light: np.ndarray, canvas: Canvas, bubbles: np.ndarray) -> None:
     """Air bubbles in the contact gel: bright rims with a highlight."""
     rims, glints = canvas.zeros(), canvas.zeros()
-    for x, y, size, height in bubbles:
-        radius = 0.02 + 0.07 * size**2
-        canvas.blob(rims, 2 * x - 1, 2 * y - 1, radius, height=0.10 + 0.15 * height, soft=0.25, ring=True)
-        canvas.blob(glints, 2 * x - 1 - 0.4 * radius, 2 * y - 1 - 0.4 * radius, 0.25 * radius, height=0.5, soft=0.8)
-    light += np.maximum(rims, glints)[..., None]
+    x, y, size, height = bubbles.T
+    radius = 0.02 + 0.07 * size**2
+    canvas.blobs(rims, 2 * x - 1, 2 * y - 1, radius, 0.10 + 0.15 * height, soft=0.25, ring=True)
+    canvas.blobs(glints, 2 * x - 1 - 0.4 * radius, 2 * y - 1 - 0.4 * radius, 0.25 * radius, np.full_like(x, 0.5), soft=0.8)
+    light += np.maximum(rims, glints)
 
 
 def _ruler(light: np.ndarray, canvas: Canvas, u: np.ndarray, step: float) -> None:
@@ -151,18 +163,20 @@ def _ruler(light: np.ndarray, canvas: Canvas, u: np.ndarray, step: float) -> Non
     along, off = (canvas.x, canvas.y) if side % 2 == 0 else (canvas.y, canvas.x)
     off = 1 + off if side < 2 else 1 - off                          # distance from the edge
     if strip:
-        cover = np.clip((0.20 - off) / canvas.pixel + 0.5, 0, 1)[..., None] * np.float32(0.85)
-        light += (np.array([0.75, 0.74, 0.70], dtype=np.float32) - light) * cover
+        cover = np.clip((0.20 - off) / canvas.pixel + 0.5, 0, 1) * np.float32(0.85)
+        light += (np.array([0.75, 0.74, 0.70], dtype=np.float32)[:, None, None] - light) * cover
     position = (along + np.float32(u[2])) / np.float32(step)
     number = np.rint(position)
     width = max(0.022, canvas.pixel)
     line = np.clip((width / 2 - np.abs(position - number) * step) / canvas.pixel + 0.5, 0, 1) * (0.022 / width)
     length = np.where(number % 5 == 0, np.float32(0.17), np.float32(0.10))
     ticks = line * np.clip((length - off) / canvas.pixel + 0.5, 0, 1)
-    light += (np.float32(0.02) - light) * ticks[..., None]
+    light += (np.float32(0.02) - light) * ticks
 
 
 def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return np.array(Image.open(buffer))
+    side = len(picture)
+    read = Image.frombytes("RGB", (side, side), buffer.getvalue(), "jpeg", "RGB", "")      # spares looking for the file's kind
+    return np.array(read)

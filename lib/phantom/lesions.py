@@ -8,6 +8,8 @@ lesions", J Am Acad Dermatol 52 (2005) 109–121, from memory); the numbers are 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 # Every family: parameter → (low, high), drawn uniformly. What a diagnosis leaves out is 0 unless DEFAULTS says otherwise.
@@ -98,6 +100,7 @@ DIAGNOSES = tuple(SIGNS)
 USUAL = DIAGNOSES[:7]                                               # drawn when a study names no class shares
 BORDER_WAVES = 14
 BORDER_POINTS = 256
+_HALF_WAVES = np.arange(2, BORDER_WAVES + 2) / 2.0
 
 
 def borrowing(
@@ -117,13 +120,12 @@ def draw_signs(
         raise ValueError(f"diagnosis {diagnosis!r} has no phantom; there are {', '.join(DIAGNOSES)}")
     borrowed, missing = borrowing(difficulty)
     signs = {}
-    for family, defaults in DEFAULTS.items():
+    for family in FAMILIES:
         chances = rng.random(3)
         # At rising difficulty the seven usual diagnoses lend each other their signs; a borrowed family may by chance be the lesion's own.
         source = USUAL[int(chances[1] * len(USUAL))] if chances[0] < borrowed else diagnosis
-        ranges = {**defaults, **SIGNS[source][family]}
-        share = rng.random(len(ranges))
-        drawn = {name: low + (high - low) * u for (name, (low, high)), u in zip(ranges.items(), share, strict=True)}
+        names, low, span = _ranges(source, family)
+        drawn = dict(zip(names, (low + span * rng.random(len(names))).tolist(), strict=True))
         strength = 1 - 0.6 * difficulty * rng.random()
         if chances[2] < missing and family not in ("tint", "outline"):
             strength = 0.0
@@ -133,6 +135,14 @@ def draw_signs(
     return signs
 
 
+@cache
+def _ranges(diagnosis: str, family: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names, lower ends and widths of the parameters of a family."""
+    ranges = {**DEFAULTS[family], **SIGNS[diagnosis][family]}
+    low, high = np.array(list(ranges.values()), dtype=np.float64).T
+    return tuple(ranges), low, high - low
+
+
 def draw_border(
     outline: dict[str, float],      # the family `outline` of a lesion's signs
     rng:     np.random.Generator,
@@ -140,9 +150,8 @@ def draw_border(
     """Border r(θ) = r₀ (1 + Σ σ k^−p cos(kθ + φ)) on BORDER_POINTS angles once around, float32.
 
     k counts from 2 and σ is the height at k = 2."""
-    waves = np.arange(2, BORDER_WAVES + 2)
-    heights = outline["rough"] * rng.standard_normal(BORDER_WAVES) * (waves / 2.0) ** -outline["decay"]
+    heights = outline["rough"] * rng.standard_normal(BORDER_WAVES) * _HALF_WAVES ** -outline["decay"]
     spectrum = np.zeros(BORDER_POINTS // 2 + 1, dtype=complex)
     spectrum[2:BORDER_WAVES + 2] = heights * np.exp(1j * rng.uniform(0, 2 * np.pi, BORDER_WAVES)) * (BORDER_POINTS / 2)
     wave = np.fft.irfft(spectrum, BORDER_POINTS)
-    return (outline["radius"] * np.clip(1 + wave, 0.4, 1.7)).astype(np.float32)
+    return (outline["radius"] * (1 + wave).clip(0.4, 1.7)).astype(np.float32)

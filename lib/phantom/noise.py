@@ -5,6 +5,7 @@ A picture of any size reads the same tile, at the level of detail that fits its 
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -24,30 +25,44 @@ def texture(
 ) -> np.ndarray:
     """Value of a tile at (u, v), repeated without a seam and interpolated linearly."""
     levels = _pyramid(name)
-    level = int(np.clip(np.rint(np.log2(max(texel * TILE, 1e-6))), 0, len(levels) - 1))
-    image = levels[level]
+    level = min(max(round(math.log2(max(texel * TILE, 1e-6))), 0), len(levels) - 1)
+    image, step = levels[level]
     side = TILE >> level
-    x, y = u * np.float32(side) - np.float32(0.5), v * np.float32(side) - np.float32(0.5)
-    x0, y0 = np.floor(x), np.floor(y)
-    x, y = x - x0, y - y0
-    across, down = x0.astype(np.intp), y0.astype(np.intp) & (side - 1)
-    left, right = across & (side - 1), (across + 1) & (side - 1)
-    top, bottom = down * side, ((down + 1) & (side - 1)) * side
-    upper = image.take(top + left)
-    upper += (image.take(top + right) - upper) * x
-    lower = image.take(bottom + left)
-    lower += (image.take(bottom + right) - lower) * x
-    return upper + (lower - upper) * y
+    x, y = u * np.float32(side), v * np.float32(side)
+    x -= np.float32(0.5)
+    y -= np.float32(0.5)
+    left, top = np.floor(x), np.floor(y)
+    x -= left
+    y -= top
+    column, row = left.astype(np.intp), top.astype(np.intp)
+    column &= side - 1
+    row &= side - 1
+    row *= side
+    cell = row + column
+    value = _along_row(image, step, cell, x)
+    below = _along_row(image[side:], step[side:], cell, x)          # the same cells, one row down
+    below -= value
+    below *= y
+    value += below
+    return value
+
+
+def _along_row(image: np.ndarray, step: np.ndarray, cell: np.ndarray, x: np.ndarray) -> np.ndarray:
+    value, more = image.take(cell, mode="clip"), step.take(cell, mode="clip")   # "clip": no cell is outside, and numpy need not look first
+    more *= x
+    value += more
+    return value
 
 
 @cache
-def _pyramid(name: str) -> list[np.ndarray]:
-    """The tile and its halvings, each flattened."""
+def _pyramid(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The tile and its halvings, each with its steps to the right neighbour; flattened, the first row again after the last."""
     levels = [_draw(name)]
     while levels[-1].shape[0] > 2:
         image = levels[-1]
         levels.append((image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4)
-    return [np.ascontiguousarray(level, dtype=np.float32).ravel() for level in levels]
+    images = [np.concatenate([level, level[:1]]).astype(np.float32) for level in levels]
+    return [(image.ravel(), (np.roll(image, -1, axis=1) - image).ravel()) for image in images]
 
 
 def _draw(name: str) -> np.ndarray:

@@ -101,36 +101,57 @@ def skin_colour(
     blood:   np.ndarray,        # [...] float32, blood fraction of the dermis
     deep:    np.ndarray | None = None,  # [...] float32, melanin in the dermis; None: none anywhere
 ) -> np.ndarray:
-    """Linear sRGB [..., 3] from the table, interpolated linearly; pigments beyond the table's ends are clipped."""
+    """Linear sRGB from the table, interpolated linearly; pigments beyond the table's ends are clipped.
+
+    Returns [3, ...], channel by channel: arithmetic on whole planes is several times faster than on interleaved colours.
+    """
     across, up, depth = _NODES
-    m = np.sqrt(melanin.clip(0, 0.9999 * MELANIN_TOP) * np.float32(1 / MELANIN_TOP)) * np.float32(across - 1)
-    b = np.sqrt(blood.clip(0, 0.9999 * BLOOD_TOP) * np.float32(1 / BLOOD_TOP)) * np.float32(up - 1)
-    m0, b0 = m.astype(np.intp), b.astype(np.intp)
-    m -= m0
-    b -= b0
-    cell = m0 * up + b0
-    if deep is None:
-        return np.stack([_plane(table, cell, m, b) for table in _table()], axis=-1)
-    d = np.sqrt(deep.clip(0, 0.9999)) * np.float32(depth - 1)
-    d0 = d.astype(np.intp)
-    d -= d0
-    cell += d0 * (across * up)
-    channels = []
-    for table in _table():
-        shallow = _plane(table, cell, m, b)
-        channels.append(shallow + (_plane(table, cell + across * up, m, b) - shallow) * d)
-    return np.stack(channels, axis=-1)
+    cell, m = _node(melanin, MELANIN_TOP, across)
+    b0, b = _node(blood, BLOOD_TOP, up)
+    cell *= up
+    cell += b0
+    tables, steps = _table()
+    light = np.empty((3, *m.shape), dtype=np.float32)
+    if deep is not None:
+        d0, d = _node(deep, 1.0, depth)
+        d0 *= across * up
+        cell += d0
+    for channel, table, step in zip(light, tables, steps, strict=True):
+        _plane(table, step, cell, m, b, channel)
+        if deep is not None:
+            below = np.empty_like(channel)
+            _plane(table[across * up:], step[across * up:], cell, m, b, below)
+            below -= channel
+            below *= d
+            channel += below
+    return light
 
 
-def _plane(table: np.ndarray, cell: np.ndarray, m: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """One channel of the table, between the four nodes of each cell."""
-    low, high = table.take(cell), table.take(cell + _NODES[1])
-    low += (table.take(cell + 1) - low) * b
-    high += (table.take(cell + (_NODES[1] + 1)) - high) * b
-    high -= low
-    high *= m
-    high += low
-    return high
+def _node(pigment: np.ndarray, top: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the table's node below each value, and how far on the value lies towards the next node (0–1)."""
+    place = pigment.clip(0, 0.9999 * top)
+    if top != 1:
+        place *= np.float32(1 / top)
+    np.sqrt(place, out=place)
+    place *= np.float32(nodes - 1)
+    node = place.astype(np.intp)
+    place -= node
+    return node, place
+
+
+def _plane(table: np.ndarray, step: np.ndarray, cell: np.ndarray, m: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """One channel of the table, between the four nodes of each cell; no cell is outside, and "clip" spares numpy a look first."""
+    up = _NODES[1]
+    low, more = table.take(cell, mode="clip"), step.take(cell, mode="clip")
+    more *= b
+    low += more
+    table[up:].take(cell, mode="clip", out=out)
+    step[up:].take(cell, mode="clip", out=more)
+    more *= b
+    out += more
+    out -= low
+    out *= m
+    out += low
 
 
 def encode_srgb(
@@ -138,7 +159,10 @@ def encode_srgb(
 ) -> np.ndarray:
     """Gamma-encoded sRGB 0–1 as float32, by a table of 16,384 steps; values above 1 are clipped as a sensor does."""
     steps = _gamma()
-    return steps.take((linear.clip(0, 1) * np.float32(len(steps) - 1) + np.float32(0.5)).astype(np.intp))
+    place = linear.clip(0, 1)
+    place *= np.float32(len(steps) - 1)
+    place += np.float32(0.5)
+    return steps.take(place.astype(np.intp), mode="clip")
 
 
 @cache
@@ -148,11 +172,14 @@ def _gamma() -> np.ndarray:
 
 
 @cache
-def _table() -> np.ndarray:
-    """[3, deep · melanin · blood] float32; square-root spaced nodes, since colour changes fastest where there is little pigment."""
+def _table() -> tuple[np.ndarray, np.ndarray]:
+    """Colours [3, deep · melanin · blood] float32 and their steps along blood.
+
+    The nodes are spaced by square roots, since colour changes fastest where there is little pigment."""
     melanin, blood, deep = (np.linspace(0, 1, n) ** 2 for n in _NODES)
     shape = np.meshgrid(deep, melanin * MELANIN_TOP, blood * BLOOD_TOP, indexing="ij")
-    return np.ascontiguousarray(linear_srgb(reflectance(shape[1], shape[2], shape[0])).reshape(-1, 3).T, dtype=np.float32)
+    table = np.ascontiguousarray(linear_srgb(reflectance(shape[1], shape[2], shape[0])).reshape(-1, 3).T, dtype=np.float32)
+    return table, np.roll(table, -1, axis=1) - table
 
 
 def _matching_functions() -> np.ndarray:

@@ -17,9 +17,10 @@ from lib.phantom.noise import CELLS, texture
 from lib.phantom.optics import skin_colour
 from lib.phantom.structures import draw_marks, place_marks
 
-KERATIN = np.array([0.64, 0.57, 0.44], dtype=np.float32)            # linear sRGB of scale and cysts
-SCAR = np.array([0.62, 0.46, 0.40], dtype=np.float32)               # linear sRGB of scar tissue
-GREASE = np.array([0.30, 0.10, -0.15], dtype=np.float32)            # what a greasy film adds to the gain of each channel
+# Colours stand as [3, 1, 1], since pictures are worked on channel by channel.
+KERATIN = np.array([0.64, 0.57, 0.44], dtype=np.float32)[:, None, None]     # linear sRGB of scale and cysts
+SCAR = np.array([0.62, 0.46, 0.40], dtype=np.float32)[:, None, None]        # linear sRGB of scar tissue
+GREASE = np.array([0.30, 0.10, -0.15], dtype=np.float32)[:, None, None]     # what a greasy film adds to the gain of each channel
 SIZES = (32, 512)
 
 
@@ -50,7 +51,7 @@ def reflected_light(
     domain: Domain,
     view:   View,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What skin and lesion send back under even light, linear sRGB float32 [S, S, 3], and the mask bool [S, S]."""
+    """What skin and lesion send back under even light, linear sRGB float32 [3, S, S], and the mask bool [S, S]."""
     lesion = np.random.default_rng(int(scene["lesion_seed"]))
     signs = draw_signs(scene["diagnosis"], float(scene["difficulty"]), lesion)
     border, places = draw_border(signs["outline"], lesion), lesion.random(16).astype(np.float32)
@@ -63,13 +64,13 @@ def reflected_light(
     melanin, blood = skin.pigments(whole)
     light = skin_colour(melanin, blood)
     relief = skin.relief(whole, domain)
-    light *= relief[..., None]
+    light *= relief
     mask = np.zeros(canvas.shape, dtype=bool)
 
     window = canvas.around(view.x, view.y, reach * view.scale + canvas.pixel)
     frame = _Frame(Canvas(canvas.size, window), view)
     patch = _Patch(frame, signs, border, places)
-    light[window] = _lesion_light(patch, marks, domain, melanin[window], blood[window], relief[window])
+    light[:, *window] = _lesion_light(patch, marks, domain, melanin[window], blood[window], relief[window])
     mask[window] = patch.mask
     return light, mask
 
@@ -83,14 +84,25 @@ class _Frame:
         dx, dy = canvas.x - np.float32(view.x), canvas.y - np.float32(view.y)
         self.x, self.y = cos * dx + sin * dy, cos * dy - sin * dx
         self.pixel = canvas.pixel / view.scale
-        # towards the light, in lesion radii
-        self.uphill = (np.float32(np.cos(view.light)) * dx + np.float32(np.sin(view.light)) * dy) * np.float32(1 / view.scale)
-        self.sideways = (np.float32(np.cos(view.light)) * dy - np.float32(np.sin(view.light)) * dx) * np.float32(1 / view.scale)
+        self._dx, self._dy = dx, dy
+
+    def uphill(self) -> np.ndarray:
+        """Distance towards the light from the lesion's middle, in lesion radii."""
+        cos, sin = np.float32(np.cos(self.view.light)), np.float32(np.sin(self.view.light))
+        return (cos * self._dx + sin * self._dy) * np.float32(1 / self.view.scale)
+
+    def sideways(self) -> np.ndarray:
+        """Distance across the direction of the light, in lesion radii."""
+        cos, sin = np.float32(np.cos(self.view.light)), np.float32(np.sin(self.view.light))
+        return (cos * self._dy - sin * self._dx) * np.float32(1 / self.view.scale)
 
     def tile(self, name: str, width: float, across: float, down: float) -> np.ndarray:
         """A texture laid on the skin; `width` is that of one tile in lesion radii."""
         step = np.float32(1 / width)
-        return texture(name, self.x * step + across, self.y * step + down, self.pixel / width)
+        u, v = self.x * step, self.y * step
+        u += across
+        v += down
+        return texture(name, u, v, self.pixel / width)
 
 
 class _Skin:
@@ -124,10 +136,14 @@ class _Patch:
         step -= before
         edge = border.take(before, mode="wrap")
         edge += (border.take(before + 1, mode="wrap") - edge) * step
-        inside = ((edge - radius) / np.float32(max(signs["outline"]["soft"], frame.pixel)) + np.float32(0.5)).clip(0, 1)
+        inside = edge - radius
+        inside /= np.float32(max(signs["outline"]["soft"], frame.pixel))
+        inside += np.float32(0.5)
+        inside.clip(0, 1, out=inside)
         self.mask = inside >= 0.5
         self.inside = inside * inside * (3 - 2 * inside)            # 0 outside … 1 inside
-        self.near = (radius / edge).clip(0, 2)                      # 0 in the middle, 1 on the border
+        radius /= edge
+        self.near = radius.clip(0, 2, out=radius)                   # 0 in the middle, 1 on the border
         self.patches = self.tile("cloud", 4.0, 0)
 
     def tile(self, name: str, width: float, place: int) -> np.ndarray:
@@ -136,13 +152,13 @@ class _Patch:
 
 def _lesion_light(
     patch:   _Patch,
-    marks:   dict[str, list[tuple]],
+    marks:   dict[str, np.ndarray],
     domain:  Domain,
     melanin: np.ndarray,            # [H, W] of the skin under the lesion
     blood:   np.ndarray,            # [H, W]
     relief:  np.ndarray,            # [H, W] gain of the skin's furrows
 ) -> np.ndarray:
-    """Linear sRGB [H, W, 3] of the window around the lesion."""
+    """Linear sRGB [3, H, W] of the window around the lesion."""
     inside, near, patches, structure = patch.inside, patch.near, patch.patches, domain.structure
     tint, vessels, surface, depth = (patch.signs[family] for family in ("tint", "vessels", "surface", "depth"))
     drawn = draw_marks(marks, patch.frame.canvas, patch.frame.view, inside)
@@ -152,13 +168,13 @@ def _lesion_light(
         scar = (np.float32(1.15) - near * np.float32(1.7) + np.float32(0.12) * patches).clip(0, 1) * np.float32(depth["scar"])
         added *= 1 - scar
     melanin = melanin * (1 - np.float32(tint["bleach"]) * inside) + added * inside
-    melanin += np.float32(0.10) * drawn["ulcer"] + np.float32(0.75) * drawn["opening"]
+    _add(melanin, drawn, ulcer=0.10, opening=0.75)
 
     reddening = np.float32(tint["blood"]) * (1 + np.float32(0.5 * tint["patches"]) * patches).clip(0.1, 4)
     if vessels["dotted"] > 0:
         reddening += np.float32(0.10 * vessels["dotted"] * structure) * patch.tile("dots", CELLS * 0.12, 8)
     blood = blood + inside * reddening
-    blood += np.float32(0.16 * structure) * drawn["vessel"] + np.float32(0.34) * drawn["lacuna"] + np.float32(0.25) * drawn["ulcer"]
+    _add(blood, drawn, vessel=0.16 * structure, lacuna=0.34, ulcer=0.25)
 
     deep = None
     if depth["veil"] > 0:
@@ -166,7 +182,7 @@ def _lesion_light(
         veil *= inside * (np.float32(2.2) - np.float32(2.2) * near).clip(0, 1)
         deep = np.float32(0.5 * depth["veil"] * (0.4 + 0.6 * structure)) * veil
         melanin *= 1 - np.float32(0.9 * depth["veil"]) * veil
-    if depth["nests"] > 0:
+    if "nest" in drawn:
         nests = np.float32(0.2 + 0.35 * structure) * drawn["nest"]
         deep = nests if deep is None else deep + nests
         melanin *= 1 - np.float32(0.4) * drawn["nest"]
@@ -174,24 +190,36 @@ def _lesion_light(
     light = skin_colour(melanin, blood, deep)
     if surface["wax"] > 0:
         film = np.float32(surface["wax"]) * inside * (1 + np.float32(0.6) * patch.tile("ridges", 2.4, 12)).clip(0, 2)
-        light *= 1 + GREASE * film[..., None]
-    white = np.float32(0.75 * (0.4 + 0.6 * structure)) * drawn["cyst"] + np.float32(0.8) * drawn["keratin"]
+        light *= 1 + GREASE * film
+    white = patch.frame.canvas.zeros()
+    _add(white, drawn, cyst=0.75 * (0.4 + 0.6 * structure), keratin=0.8)
     if surface["scale"] > 0:
         flakes = (patch.tile("ridges", 2.2, 12) * np.float32(0.45) + patches * np.float32(0.45) + np.float32(0.1)).clip(0, 1)
         white += np.float32(surface["scale"] * (0.15 + 0.33 * domain.relief)) * flakes * inside
-    light += (KERATIN - light) * white.clip(0, 0.9)[..., None]
+    if surface["scale"] > 0 or "cyst" in drawn or "keratin" in drawn:
+        light += (KERATIN - light) * white.clip(0, 0.9)
     if depth["scar"] > 0:
-        light += (SCAR - light) * (np.float32(0.3) * scar * inside)[..., None]
+        light += (SCAR - light) * (np.float32(0.3) * scar * inside)
 
-    uphill = patch.frame.uphill
+    uphill = patch.frame.uphill()
     gain = relief + (1 - relief) * np.float32(0.5) * inside         # the lesion stretches the furrows and bulges towards the light
     gain += np.float32(0.16 * domain.relief * (0.3 + surface["gloss"])) * uphill * inside
-    light *= gain[..., None]
+    light *= gain
     if surface["gloss"] > 0:
-        glint = 1 - ((uphill - np.float32(0.42)) / np.float32(0.22)) ** 2 - (patch.frame.sideways / np.float32(0.38)) ** 2
+        glint = 1 - ((uphill - np.float32(0.42)) / np.float32(0.22)) ** 2 - (patch.frame.sideways() / np.float32(0.38)) ** 2
         glint = glint.clip(0, 1) * inside * (1 + np.float32(0.5) * patches).clip(0, 2)
-        light += (np.float32(0.22 * surface["gloss"] * domain.relief) * glint)[..., None]
+        light += np.float32(0.22 * surface["gloss"] * domain.relief) * glint
     return light
+
+
+def _add(
+    target: np.ndarray,             # [H, W], changed in place
+    drawn:  dict[str, np.ndarray],  # maps of the marks that the lesion has
+    **share: float,                 # how much of each kind's map to add
+) -> None:
+    maps = [np.float32(share[kind]) * drawn[kind] for kind in share if kind in drawn]
+    if maps:
+        target += sum(maps[1:], start=maps[0])
 
 
 def _added_melanin(

@@ -7,16 +7,17 @@ import numpy as np
 from lib.phantom.camera import View
 from lib.phantom.marks import Canvas
 
-KINDS = ("cyst", "opening", "lacuna", "nest", "ulcer", "keratin")
-
 
 def place_marks(
     signs: dict[str, dict[str, float]],     # of one lesion
     rng:   np.random.Generator,
-) -> dict[str, list[tuple]]:
-    """Blobs as (x, y, radius, height, stretch, angle) and vessels as (x0, y0, x1, y1, width, height, bow), in lesion coordinates."""
+) -> dict[str, np.ndarray]:
+    """The kinds of marks that the lesion has, float64 in lesion coordinates, a column per mark.
+
+    Vessels [7, N]: x0, y0, x1, y1, width, height, bow. All others [6, N]: x, y, radius, height, stretch, angle.
+    """
     surface, depth, vessels, size = signs["surface"], signs["depth"], signs["vessels"], signs["outline"]["radius"]
-    marks: dict[str, list[tuple]] = {
+    marks = {
         "cyst":    _blobs(rng, surface["cysts"], (5, 12), (0.035, 0.085), 0.80 * size),
         "opening": _blobs(rng, surface["openings"], (4, 9), (0.035, 0.09), 0.80 * size),
         "lacuna":  _blobs(rng, vessels["lacunae"], (5, 11), (0.12, 0.30), 0.66 * size),
@@ -25,37 +26,32 @@ def place_marks(
         "keratin": _blobs(rng, surface["keratin"], (1, 1), (0.30, 0.45), 0.12 * size, stretch=1.3),
         "vessel":  _tree(rng, vessels["treelike"], size),
     }
-    return marks
+    return {kind: placed for kind, placed in marks.items() if placed is not None}
 
 
 def draw_marks(
-    marks:  dict[str, list[tuple]],
+    marks:  dict[str, np.ndarray],          # as place_marks returns them
     canvas: Canvas,
     view:   View,
     inside: np.ndarray,                     # [H, W] float32, 1 within the lesion
 ) -> dict[str, np.ndarray]:
-    """A map [H, W] for every kind, 0 outside the lesion; `nests` says whether there are any."""
+    """A map [H, W] float32 for every kind that the lesion has, 0 outside the lesion."""
     cos, sin = np.cos(view.angle), np.sin(view.angle)
-    maps: dict = {}
-    nothing = canvas.zeros()
-    for kind in KINDS:
-        if not marks[kind]:
-            maps[kind] = nothing
-            continue
+
+    def seen(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return view.x + view.scale * (cos * x - sin * y), view.y + view.scale * (sin * x + cos * y)
+
+    maps = {}
+    for kind, drawn in marks.items():
         target = canvas.zeros()
-        for x, y, radius, height, stretch, angle in marks[kind]:
-            px, py = view.x + view.scale * (cos * x - sin * y), view.y + view.scale * (sin * x + cos * y)
-            canvas.blob(target, px, py, radius * view.scale, height=height, stretch=stretch, angle=angle + view.angle, soft=0.35)
-        maps[kind] = target * inside
-    maps["vessel"] = nothing
-    if marks["vessel"]:
-        target = canvas.zeros()
-        for x0, y0, x1, y1, width, height, bow in marks["vessel"]:
-            a = (view.x + view.scale * (cos * x0 - sin * y0), view.y + view.scale * (sin * x0 + cos * y0))
-            b = (view.x + view.scale * (cos * x1 - sin * y1), view.y + view.scale * (sin * x1 + cos * y1))
-            canvas.stroke(target, *a, *b, width * view.scale, height=height, bow=bow * view.scale)
-        maps["vessel"] = target * inside
-    maps["nests"] = bool(marks["nest"])
+        if kind == "vessel":
+            x0, y0, x1, y1, width, height, bow = drawn
+            canvas.strokes(target, *seen(x0, y0), *seen(x1, y1), width * view.scale, height, bow * view.scale)
+        else:
+            x, y, radius, height, stretch, angle = drawn
+            canvas.blobs(target, *seen(x, y), radius * view.scale, height, stretch=stretch, angle=angle + view.angle, soft=0.35)
+        target *= inside
+        maps[kind] = target
     return maps
 
 
@@ -66,29 +62,27 @@ def _blobs(
     radius:  tuple[float, float],
     reach:   float,                         # farthest from the middle
     stretch: float = 1.25,
-) -> list[tuple]:
+) -> np.ndarray | None:
     u = rng.random((count[1], 6))
     n = count[0] + int(rng.random() * (count[1] - count[0] + 1))
     if height <= 0:
-        return []
-    out = []
-    for a, b, c, d, e, f in u[:n]:
-        far, turn = reach * np.sqrt(a), 2 * np.pi * b
-        size = radius[0] + (radius[1] - radius[0]) * c
-        out.append((far * np.cos(turn), far * np.sin(turn), size, height * (0.6 + 0.4 * d), 1 + (stretch - 1) * e, np.pi * f))
-    return out
+        return None
+    a, b, c, d, e, f = u[:n].T
+    far, turn = reach * np.sqrt(a), 2 * np.pi * b
+    size = radius[0] + (radius[1] - radius[0]) * c
+    return np.array([far * np.cos(turn), far * np.sin(turn), size, height * (0.6 + 0.4 * d), 1 + (stretch - 1) * e, np.pi * f])
 
 
 def _tree(
     rng:    np.random.Generator,
     height: float,                          # 0: none
     size:   float,
-) -> list[tuple]:
+) -> np.ndarray | None:
     """Two or three trunks from the rim that branch and thin out towards the middle, as in basal cell carcinoma."""
     u = rng.random((3, 31, 4))
     trunks = 2 + int(rng.random() * 2)
     if height <= 0:
-        return []
+        return None
     segments = []
     for trunk in range(trunks):
         start = 2 * np.pi * (u[trunk, 0, 0] + trunk / trunks)
@@ -106,4 +100,4 @@ def _tree(
                     segments.append((x, y, nx, ny, width, height * (0.7 + 0.3 * c), 0.25 * reach * (d - 0.5)))
                     grown.append((nx, ny, turn, 0.72 * width, 0.78 * length))
             ends = grown
-    return segments
+    return np.array(segments).T

@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
     from lib.workflow import runner
+    from lib.workflow.gpu import count_gpus
 
     request = runner.Request(
         study_file = study_file,
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         until      = until,
         force      = tuple(stages["force"]),
         jobs       = options.jobs,
-        gpus       = options.gpus,
+        gpus       = count_gpus() if options.gpus is None else options.gpus,
         executor   = options.executor,
     )
     try:
@@ -63,13 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("study", nargs="?", default="params/demo.yaml", help="a study file (default: params/demo.yaml)")
-    add("--only", action="append", default=[], metavar="S", help="this stage and nothing before it (may be given several times)")
-    add("--until", metavar="S", help="this stage and everything it needs")
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument("--only", action="append", default=[], metavar="S", help="this stage and nothing before it (may be repeated)")
+    either.add_argument("--until", metavar="S", help="this stage and everything it needs")
     add("--force", action="append", default=[], metavar="S", help="run this stage even if it is up to date, from the start")
     add("--accept", action="append", default=[], metavar="S", help="mark a stage as still valid after an edit that cannot matter")
     add("-p", "--param", action="append", default=[], metavar="K=V", help="override a parameter: -p classifier.epochs=5")
     add("--jobs", type=_positive, metavar="N", help="jobs at once (default: cores / threads per job)")
-    add("--gpus", type=_whole, default=0, metavar="N", help="GPUs to share out, one per job (default: 0)")
+    add("--gpus", type=_whole, metavar="N", help="GPUs to share out, one per job (default: those there are; 0: use none)")
     add("--executor", default="local", help="a Snakemake executor plugin: local, slurm, kubernetes …")
     add("--dry-run", action="store_true", help="say what would run, run nothing")
     add("--status", action="store_true", help="say what is up to date and why the rest is not")
@@ -94,14 +96,14 @@ def _show_status(reasons: dict[str, list[str]], *, dry: bool) -> int:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return value
+    return _number(text, at_least=1)
 
 
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
-    return value
+    return _number(text, at_least=0)
+
+
+def _number(text: str, at_least: int) -> int:
+    if not text.isdigit() or int(text) < at_least:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {at_least}, got {text}")
+    return int(text)

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from filelock import FileLock
 
 from lib.files import remove_leftovers, write_json
 from lib.process import die_with_parent
-from lib.study import ROOT, StudyError
+from lib.study import ROOT, StudyError, fingerprint
 from lib.workflow.checks import load_plan
 from lib.workflow.events import tell
-from lib.workflow.gpu import gpu_slot
+from lib.workflow.gpu import gpu_slot, visible_devices
 from lib.workflow.keys import damaged, differences, full_key, outputs_hash, read_json
 from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.provenance import environment
@@ -32,7 +33,11 @@ from lib.workflow.stage import FINISHED, HEADLESS
 
 
 class JobError(RuntimeError):
-    """A job failed; the message is what the person at the terminal needs."""
+    """A job failed; the message is what the person at the terminal needs, the notebook shows where."""
+
+    def __init__(self, message: str, notebook: Path | None = None):
+        super().__init__(message)
+        self.notebook = notebook
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,25 +76,27 @@ def _run(plan: Plan, job: Job, study_file: str, overrides: dict[str, Any], gpus:
     job.state("failed").unlink(missing_ok=True)
     try:
         with gpu_slot(gpus if job.stage.gpu else 0, outputs_root() / ".state" / "gpu") as gpu:
-            finished = _execute_notebook(job, study_file, overrides, gpu)
+            finished = _execute_notebook(job, study_file, overrides, visible_devices(gpu))
         moved = differences(key, full_key(load_plan(study_file, overrides), job))
         if moved:
             raise JobError(f"{job.id}: something changed while it ran ({'; '.join(moved[:3])}); run again")
     except JobError as error:
-        write_json(job.state("failed"), {"message": str(error)})
-        tell(job.study, job.id, "failed", message=str(error))
-        return 1
+        return _fail(job, str(error), error.notebook)
+    except Exception as error:                                          # a full disk, say: the log has the traceback, the person a sentence
+        traceback.print_exc()
+        return _fail(job, f"{job.id}: {type(error).__name__}: {error} (more in the engine's log)", None)
     seconds = time.time() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    write_json(job.folder / "provenance.json", {**environment(), "seconds": round(seconds, 1), "peak_memory_bytes": peak,
-                                                "study": study_file, "overrides": overrides, "figures": finished["figures"]})
+    write_json(job.provenance, {**environment(), "seconds": round(seconds, 1), "peak_memory_bytes": peak,
+                                "study": study_file, "overrides": overrides, "params_hash": fingerprint(plan.study.as_dict()),
+                                "figures": finished["figures"]})
     write_json(job.record, {"key": key, "outputs": finished["outputs"], "tables": finished["tables"]})
     write_json(job.state("done"), {"outputs": outputs_hash(job)})
     tell(job.study, job.id, "done", seconds=seconds)
     return 0
 
 
-def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu: int | None) -> dict:
+def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu: str) -> dict:
     """Execute into a temporary file, rename on success; returns what the notebook said it made. Raises JobError."""
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -109,7 +116,7 @@ def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu:
         )
     except papermill.PapermillExecutionError as error:
         temporary.replace(failed)
-        raise JobError(f"{job.id}: {_say_error(error)}\n  notebook: {_shown(failed)} (cell {error.cell_index + 1})") from None
+        raise JobError(f"{job.id}: {_say_error(error)} (cell {error.cell_index + 1})", failed) from None
     except DeadKernelError:
         temporary.unlink(missing_ok=True)
         raise JobError(f"{job.id}: the kernel died, most often because memory ran out; use fewer --jobs or smaller batches") from None
@@ -118,7 +125,7 @@ def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu:
     finished = read_json(job.folder / FINISHED)
     if finished is None:
         temporary.replace(failed)
-        raise JobError(f"{job.id}: the notebook ended without run.finish(…), so nothing counts\n  notebook: {_shown(failed)}")
+        raise JobError(f"{job.id}: the notebook ended without run.finish(…), so nothing counts", failed)
     from lib.report.page import notebook_page
 
     temporary.replace(job.executed)
@@ -127,11 +134,10 @@ def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu:
     return finished
 
 
-def _kernel_environment(runtime: str, gpu: int | None) -> dict[str, str]:
+def _kernel_environment(runtime: str, gpu: str) -> dict[str, str]:
     """Environment of the kernel: this checkout first, reproducible hashing, no display, its own GPU."""
-    chosen = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": str(gpu)}
     return {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0", "MPLBACKEND": "agg", "JUPYTER_RUNTIME_DIR": runtime,
-            "IPYTHONDIR": f"{runtime}/ipython", HEADLESS: "1", **chosen}
+            "IPYTHONDIR": f"{runtime}/ipython", HEADLESS: "1", "CUDA_VISIBLE_DEVICES": gpu}
 
 
 def _say_error(error: Any) -> str:
@@ -141,8 +147,10 @@ def _say_error(error: Any) -> str:
     return text if ours else f"{error.ename}: {text}"
 
 
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
+def _fail(job: Job, message: str, notebook: Path | None) -> int:
+    write_json(job.state("failed"), {"message": message, "notebook": str(notebook) if notebook else None})
+    tell(job.study, job.id, "failed", message=message)
+    return 1
 
 
 if __name__ == "__main__":

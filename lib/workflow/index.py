@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, FileSystemLoader
 
+from lib.files import write_atomically
 from lib.report.page import write_page
 from lib.study import fingerprint
 from lib.workflow.keys import read_json, why_stale
@@ -19,7 +21,8 @@ VERDICT_STAGE = "09_statistics"
 def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
     """Write `outputs/<study>/index.html` from what the stages left, and return its path."""
     path = outputs_root() / plan.study.name / "index.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    resolved = yaml.safe_dump(plan.study.as_dict(), sort_keys=False, allow_unicode=True)
+    write_atomically(path.with_name("study.yaml"), lambda temporary: temporary.write_text(resolved, encoding="utf-8"))
     jobs = [_job(plan, job) for job in plan.jobs]
     metrics = {job.id: read_json(job.folder / "metrics.json") or {} for job in plan.jobs if read_json(job.record)}
     verdict = metrics.get(VERDICT_STAGE, {})
@@ -27,6 +30,7 @@ def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
     body = templates.get_template("index.html").render(
         study      = plan.study,
         verdict    = verdict.get("verdict"),
+        outdated   = [f"{job['id']}: {job['state']}" for job in jobs if job["stale"]] if verdict else [],
         headline   = _headline(verdict.get("headline"), plan),
         failures   = [message["message"] for job in plan.jobs if (message := read_json(job.state("failed")))],
         sections   = _sections(plan, jobs, metrics),
@@ -38,7 +42,7 @@ def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
 
 
 def _job(plan: Plan, job: Job) -> dict[str, Any]:
-    record, origin = read_json(job.record), read_json(job.folder / "provenance.json") or {}
+    record, origin = read_json(job.record), read_json(job.provenance) or {}
     why = why_stale(plan, job)
     base = os.path.relpath(job.folder, outputs_root() / plan.study.name).replace(os.sep, "/")
     return {
@@ -53,6 +57,7 @@ def _job(plan: Plan, job: Job) -> dict[str, Any]:
         "seconds":  f"{origin['seconds']:.0f}" if "seconds" in origin else "",
         "memory":   f"{origin['peak_memory_bytes'] / 2**30:.1f} GB" if "peak_memory_bytes" in origin else "",
         "state":    "; ".join(why[:2]) if why else "up to date",
+        "stale":    bool(why),
     }
 
 
@@ -72,13 +77,16 @@ def _headline(table: dict | None, plan: Plan) -> dict | None:
 
 
 def _provenance(plan: Plan, study_file: str, overrides: dict[str, Any]) -> list[tuple[str, str]]:
-    command = " ".join(["python run_all.py", study_file, *(f"-p {key}={value}" for key, value in overrides.items())])
-    made = [origin for job in plan.jobs if (origin := read_json(job.folder / "provenance.json"))]
-    rows = [("command", command), ("parameters hash", fingerprint(plan.study.as_dict()))]
-    for name in ("commit", "device", "python", "packages"):
-        values = sorted({origin[name] for origin in made if name in origin})
-        rows.append((name, "; ".join(values)))
-    rows.append(("seconds, all stages", f"{sum(origin.get('seconds', 0) for origin in made):.0f}"))
-    accepted = [f"{job.id}: {', '.join(reasons)}" for job in plan.jobs
-                for reasons in (read_json(job.folder / "provenance.json") or {}).get("accepted", [])]
-    return rows + [("accepted as still valid", text) for text in accepted]
+    """What the stages say of themselves: with a stale or failed stage, not the same as what was asked for last."""
+    made = [(job.id, origin) for job in plan.jobs if (origin := read_json(job.provenance))]
+    rows = [("asked for last", _command(study_file, overrides)), ("its parameters hash", fingerprint(plan.study.as_dict()))]
+    for name, shown in (("made by", lambda origin: _command(origin["study"], origin["overrides"])), ("parameters hash", "params_hash"),
+                        ("commit", "commit"), ("device", "device"), ("python", "python"), ("packages", "packages")):
+        read = shown if callable(shown) else lambda origin, key=shown: origin.get(key, "")
+        rows.append((name, "; ".join(sorted({read(origin) for _, origin in made}))))
+    rows.append(("seconds, all stages", f"{sum(origin['seconds'] for _, origin in made):.0f}"))
+    return rows + [("accepted as still valid", f"{job}: {', '.join(why)}") for job, origin in made for why in origin.get("accepted", [])]
+
+
+def _command(study_file: str, overrides: dict[str, Any]) -> str:
+    return " ".join(["python run_all.py", study_file, *(f"-p {key}={value}" for key, value in overrides.items())])

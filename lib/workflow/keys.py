@@ -21,6 +21,8 @@ from lib.workflow.stages import Stage
 def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
     """The parameter values a stage may see, as dotted leaves: {"split.seed": 42, …}."""
     leaves = dict(_leaves(study.as_dict()))
+    leaves["labels.classes in order"] = study.labels.names              # the meaning of p_0 … p_k
+    leaves["groups.values in order"] = study.groups.names
     shown = {key: value for key, value in leaves.items() if _under(key, stage.params)}
     return {key: value for key, value in shown.items() if not _under(key, stage.hidden)}
 
@@ -62,9 +64,8 @@ def damaged(job: Job, record: dict) -> list[str]:
             reasons.append(f"{name} is missing")
         elif file_hash(path) != digest:
             reasons.append(f"{name} was altered")
-    if not job.executed.is_file():
-        reasons.append(f"{job.executed.name} is missing")
-    return reasons
+    beside = (job.executed, job.executed.with_suffix(".html"), job.provenance)
+    return reasons + [f"{path.name} is missing" for path in beside if not path.is_file()]
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -45,6 +45,11 @@ class Job:
         return self.folder / "record.json"
 
     @property
+    def provenance(self) -> Path:
+        """Code, versions, machine and time of the run that made it."""
+        return self.folder / "provenance.json"
+
+    @property
     def work(self) -> Path:
         """Checkpoints and trained networks of the stage, shared by its chunks, so a chunk that is cut otherwise trains nothing twice."""
         return outputs_root() / self.study / self.stage.name / "work"

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from lib.files import write_json
@@ -21,7 +20,7 @@ from lib.study import ROOT
 from lib.workflow.board import Board
 from lib.workflow.events import events_file, listen
 from lib.workflow.keys import damaged, full_key, read_json, why_stale
-from lib.workflow.plan import Job, Plan, outputs_root, state_root
+from lib.workflow.plan import Job, Plan, state_root
 
 
 class RunError(RuntimeError):
@@ -73,14 +72,14 @@ def run(plan: Plan, request: Request) -> int:
         raise RunError(f"another run is working on {plan.study.name}; wait for it or stop it first") from None
     with lock:
         jobs = chosen_jobs(plan, request)
-        _check_inputs(plan, jobs, request)
+        _check_inputs(plan, jobs)
+        _check_force(jobs, request)
         reasons = status(plan, jobs, request.force)
         board = Board(plan.study, jobs, {job: why for job, why in reasons.items() if why})
         if not any(reasons.values()):
             board.close()
             return 0
         _prepare(plan, jobs, request)
-        _save_resolved(plan)
         return _engine(plan, jobs, request, state, board)
 
 
@@ -93,9 +92,9 @@ def accept(plan: Plan, stage: str) -> int:
             continue
         key = full_key(plan, job)
         if record["key"] != key:
-            note = read_json(job.folder / "provenance.json") or {}
+            note = read_json(job.provenance) or {}
             note.setdefault("accepted", []).append(why_stale(plan, job))
-            write_json(job.folder / "provenance.json", note)
+            write_json(job.provenance, note)
             write_json(job.record, record | {"key": key})
             accepted += 1
     return accepted
@@ -112,14 +111,13 @@ def _prepare(plan: Plan, jobs: list[Job], request: Request) -> None:
         job.state("failed").unlink(missing_ok=True)
 
 
-def _save_resolved(plan: Plan) -> None:
-    """The study as it was understood, defaults and overrides included, beside its outputs."""
-    path = outputs_root() / plan.study.name / "study.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(plan.study.as_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+def _check_force(jobs: list[Job], request: Request) -> None:
+    outside = [stage for stage in request.force if stage not in {job.stage.name for job in jobs}]
+    if outside:
+        raise RunError(f"--force {outside[0]} is not among the stages that --only or --until chose")
 
 
-def _check_inputs(plan: Plan, jobs: list[Job], request: Request) -> None:
+def _check_inputs(plan: Plan, jobs: list[Job]) -> None:
     """With --only, what is read and not remade must be there."""
     ids = {job.id for job in jobs}
     for job in jobs:
@@ -166,9 +164,10 @@ def _engine(plan: Plan, jobs: list[Job], request: Request, state: Path, board: B
             board.close("stopped; the same command goes on from here")
             return 1
     board.close()
-    failures = [message["message"] for job in jobs if (message := read_json(job.state("failed")))]
-    for failure in failures:
-        print(f"\n{failure}", file=sys.stderr)
+    failures = [failed for job in jobs if (failed := read_json(job.state("failed")))]
+    for failed in failures:
+        shown = f"\n  notebook: {os.path.relpath(failed['notebook'])}" if failed["notebook"] else ""
+        print(f"\n{failed['message']}{shown}", file=sys.stderr)
     if engine.returncode and not failures:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-15:])
         print(f"\nThe engine stopped (log: {os.path.relpath(log)}):\n{tail}", file=sys.stderr)

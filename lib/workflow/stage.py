@@ -130,11 +130,16 @@ class Run:
         return {job.id: read_json(job.folder / "metrics.json") for job in jobs}
 
     def table_metadata(self, table: str) -> dict:
-        """Header of the first chunk of a table (class order and the like)."""
+        """Header of a table (class order and the like), the same in all its chunks. Raises StageError where they differ."""
         from lib.tables import read_metadata
 
         maker = next(stage for stage in STAGES.values() if table in stage.writes)
-        return read_metadata(self.plan.of(maker.name)[0].folder / f"{table}.parquet")
+        jobs = self.plan.of(maker.name)
+        headers = [read_metadata(job.folder / f"{table}.parquet") for job in jobs]
+        other = next((job.id for job, header in zip(jobs, headers, strict=True) if header != headers[0]), None)
+        if other:
+            raise StageError(f"{other} and {jobs[0].id} were made with other classes; run {maker.name} again: --force {maker.name}")
+        return headers[0]
 
     def stamp(self) -> Any:
         """Where this run comes from: study, code, versions, device."""

@@ -42,7 +42,8 @@ def fail(project):
     answer = project.run("--until", "01", study="params/mine.yaml")
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr and len(answer.stderr.strip().splitlines()) <= 4
-    assert "01_eda.failed.ipynb" in answer.stderr
+    notebook = answer.stderr.rsplit("notebook: ", 1)[1].strip()
+    assert notebook.endswith("01_eda.failed.ipynb") and (project.root / notebook).is_file()
     return answer.stderr
 
 

@@ -28,29 +28,27 @@ def exists(pattern):
     return lambda project: any((project.root / "outputs" / "tiny").glob(pattern))
 
 
-def trained(project):
-    """The moment at which a classifier has a checkpoint and is still training."""
-    return exists("07_classifier/work/*/checkpoints/*")(project)
-
-
+# In the order in which a study reaches them: each is ahead of what the kill before it left.
 MOMENTS = {
-    "while drawing":                 exists("01_eda/images/clinic/images/*/*.png"),
-    "inside training":               trained,
-    "tables written, not recorded":  exists("01_eda/finished.json"),
-    "recorded, not yet told":        exists("01_eda/record.json"),
-    "while writing predictions":     exists("07_classifier/*/.predictions.parquet.*"),
-    "while writing the last stage":  exists("09_statistics/figures/*"),
+    "while drawing":                exists("01_eda/images/clinic/images/*/*.png"),
+    "tables written, not recorded": exists("01_eda/finished.json"),
+    "a stage is recorded":          exists("01_eda/record.json"),
+    "inside training":              exists("07_classifier/work/*/checkpoints/*"),
+    "predictions written":          exists("07_classifier/*/predictions.parquet"),
+    "inside the last stage":        exists("09_statistics/figures/*"),
 }
 
 
 @pytest.fixture(scope="module")
 def battered(project, uninterrupted):
-    """Whether the run was alive when it was killed, at every moment in turn, each time going on from what the last kill left."""
-    return {name: project.run_and_kill(moment) for name, moment in MOMENTS.items()}
+    """Kill the run at every moment in turn, each time going on from what the last kill left; every kill must hit a running study."""
+    for name, moment in MOMENTS.items():
+        assert not moment(project), f"{name}: was there before the run started"
+        assert project.run_and_kill(moment), f"{name}: the run had ended"
+        assert moment(project), name
 
 
 def test_killed_run_ends_like_an_uninterrupted_one(project, battered, uninterrupted):
-    assert battered["while drawing"] and battered["inside training"]          # the long ones cannot be missed
     again = project.run()
     assert again.returncode == 0, again.stderr + again.stdout
     assert project.results() == uninterrupted

@@ -124,7 +124,7 @@ def test_a_line_carries_the_same_ink_at_every_size(width):
     for size in (32, 64, 512):
         canvas = Canvas(size)
         cover = canvas.zeros()
-        canvas.stroke(cover, -0.6, -0.3, 0.5, 0.37, width)
+        canvas.strokes(cover, *np.array([-0.6, -0.3, 0.5, 0.37, width, 1.0, 0.0])[:, None])
         ink.append(cover.mean() * 4)
         assert cover[canvas.around(0.8, -0.8, 0.1)].max() == 0
     assert np.allclose(ink, width * np.hypot(1.1, 0.67), rtol=0.08, atol=0.0004 + 0.8 * width**2)
@@ -144,7 +144,7 @@ def test_blur_is_a_share_of_the_picture():
     width = []
     for size in (64, 512):
         canvas, rng = Canvas(size), np.random.default_rng(0)
-        light = np.full((size, size, 3), 0.2, dtype=np.float32) * (1 + (canvas.x > 0))[..., None]
+        light = np.full((3, size, size), 0.2, dtype=np.float32) * (1 + (canvas.x > 0))
         row = photograph(light, canvas, domain, draw_view(domain, rng), rng, artefacts=True, ruler=False, hair_melanin=0.1)[size // 2, :, 1]
         share = (row.astype(float) - row.min()) / np.ptp(row)
         width.append(((share > 0.1) & (share < 0.9)).mean())

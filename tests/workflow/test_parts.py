@@ -16,9 +16,10 @@ from lib.study import ROOT, StudyError
 from lib.workflow.board import Board
 from lib.workflow.checks import load_plan
 from lib.workflow.events import events_file, listen, tell
-from lib.workflow.gpu import gpu_slot
+from lib.workflow.gpu import count_gpus, gpu_slot, visible_devices
 from lib.workflow.index import write_index
 from lib.workflow.keys import differences, file_hash, full_key, outputs_hash, read_json, visible_params, why_stale
+from lib.workflow.plan import make_plan
 from lib.workflow.stages import STAGES
 
 
@@ -36,7 +37,8 @@ def pretend_made(plan, job, content="x"):
     for name in [f"{table}.parquet" for table in job.stage.writes]:
         (job.folder / name).write_text(content)
         outputs[name] = file_hash(job.folder / name)
-    job.executed.write_text("{}")
+    for path in (job.executed, job.executed.with_suffix(".html"), job.provenance):
+        path.write_text("{}")
     write_json(job.record, {"key": full_key(plan, job), "outputs": outputs, "tables": sorted(outputs)})
 
 
@@ -74,6 +76,16 @@ def test_staleness_goes_by_content(outputs):
     assert why_stale(plan, chunk) == ["input 01_eda changed"]
     (eda.folder / "samples.parquet").unlink()
     assert why_stale(plan, eda) == ["samples.parquet is missing"]
+
+
+def test_the_order_of_classes_counts(outputs):
+    plan = load_plan("params/rare_lesion_small.yaml")
+    chunk = plan.find("07_classifier", None)
+    pretend_made(plan, plan.find("01_eda", None))
+    pretend_made(plan, chunk)
+    classes = {"dermatofibroma": ["dermatofibroma"], "nevus": ["nevus"]}
+    study = plan.study.model_copy(update={"labels": plan.study.labels.model_copy(update={"classes": classes})})
+    assert any("labels.classes in order" in reason for reason in why_stale(make_plan(study), chunk))
 
 
 def test_a_record_cut_short_counts_as_none(outputs):
@@ -132,6 +144,18 @@ def test_gpus_are_never_shared(tmp_path):
         assert index is None
 
 
+@pytest.mark.parametrize(("named", "count", "second"), [("3,5", 2, "5"), ("GPU-a, GPU-b", 2, "GPU-b"), ("", 0, "1")])
+def test_gpus_are_the_ones_we_were_given(named, count, second, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert count_gpus() == count and visible_devices(1) == second and visible_devices(None) == ""
+
+
+def test_no_driver_means_no_gpu(monkeypatch, tmp_path):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert count_gpus() == 0
+
+
 def test_a_gpu_is_free_again_after_an_error(tmp_path):
     with pytest.raises(RuntimeError), gpu_slot(1, tmp_path):
         raise RuntimeError
@@ -158,7 +182,8 @@ def test_text_from_data_never_acts_as_markup(outputs):
     for job in plan.jobs:
         pretend_made(plan, job)
         write_json(job.folder / "metrics.json", {"findings": [evil]})
-        origin = {"figures": {"f": {"caption": evil, "width": evil}}, "accepted": [[evil]], "seconds": 1.0, "peak_memory_bytes": 2**30}
+        origin = {"figures": {"f": {"caption": evil, "width": evil}}, "accepted": [[evil]], "seconds": 1.0, "peak_memory_bytes": 2**30,
+                  "study": evil, "overrides": {evil: evil}, "params_hash": evil, "commit": evil}
         write_json(job.folder / "provenance.json", origin)
     last = plan.find("09_statistics", None)
     write_json(last.folder / "metrics.json", {
@@ -168,6 +193,21 @@ def test_text_from_data_never_acts_as_markup(outputs):
     page = write_index(plan, f"params/{evil}.yaml", {"title": evil}).read_text(encoding="utf-8")
     assert "<script" not in page.lower()
     assert page.count("&lt;script&gt;") >= 8
+
+
+def test_an_old_verdict_is_said_to_be_old(outputs):
+    plan = load_plan("params/ci.yaml")
+    origin = {"study": "params/ci.yaml", "overrides": {}, "seconds": 1.0, "params_hash": "old"}
+    for job in plan.jobs:
+        pretend_made(plan, job)
+        write_json(job.folder / "metrics.json", {"verdict": {"kind": "better", "sentence": "Better."}})
+        write_json(job.provenance, origin)
+    fresh = write_index(plan, "params/ci.yaml", {}).read_text(encoding="utf-8")
+    assert "Better." in fresh and "earlier run" not in fresh
+    other = load_plan("params/ci.yaml", {"classifier.epochs": 99})
+    old = write_index(other, "params/ci.yaml", {"classifier.epochs": 99}).read_text(encoding="utf-8")
+    assert "From an earlier run" in old and "classifier.epochs 3 → 99" in old and "old" in old
+    assert "epochs: 99" in (outputs / "ci" / "study.yaml").read_text(encoding="utf-8")
 
 
 def test_front_page_of_a_study_that_never_ran(outputs):
@@ -191,7 +231,7 @@ def test_help_loads_nothing_heavy():
 
 @pytest.mark.parametrize("arguments", [
     ["params/nowhere.yaml"], ["-p", "nonsense"], ["-p", "clasifier.epochs=1"], ["--only", "12"], ["--jobs", "0"], ["--gpus", "-1"],
-    ["--nope"],
+    ["--nope"], ["--jobs", "x"], ["--only", "01", "--until", "07"],
 ])
 def test_wrong_command_lines_end_with_2(arguments):
     answer = run_all(*arguments)
