@@ -1,8 +1,8 @@
 """The arms of an experiment: what a classifier is trained on, as a table.
 
 An arm says how often each training row is drawn (a rule of `lib/classify/sampling.py`) and whether what is drawn is augmented.
-All arms of a study take the same number of optimiser steps on batches of the same sizes; class weights follow from what the arm
-is expected to draw. A new arm is one line here, and a rule where none fits yet.
+All arms of a study have the same budget of optimiser steps on batches of the same sizes (early stopping may leave some of it
+unused); class weights follow from what the arm is expected to draw. A new arm is one line here, and a rule where none fits yet.
 """
 
 from __future__ import annotations

@@ -76,6 +76,16 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
+def check_both_kinds(is_positive: np.ndarray) -> None:      # [N] bool, of the validation images
+    """ValueError when there is no positive or no negative image, so that no threshold can be chosen."""
+    positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
+    if not positives or not negatives:
+        raise ValueError(
+            f"validation holds {positives} positive and {negatives} negative images; a threshold needs both: "
+            "give split.validation a larger share, change split.seed, or leave labels.positive empty"
+        )
+
+
 def choose_threshold(
     score:       np.ndarray,    # [N] in 0–1, summed probability of the positive classes on validation
     is_positive: np.ndarray,    # [N] bool
@@ -89,12 +99,8 @@ def choose_threshold(
     torn apart. ValueError when validation holds no positive or no negative image.
     """
     is_positive = np.asarray(is_positive, dtype=bool)
+    check_both_kinds(is_positive)
     positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
-    if not positives or not negatives:
-        raise ValueError(
-            f"validation holds {positives} positive and {negatives} negative images; a threshold needs both: "
-            "give split.validation a larger share, change split.seed, or leave labels.positive empty"
-        )
     levels = np.unique(score)                                                       # ascending; from a level up all are called positive
     hits = positives - np.searchsorted(np.sort(score[is_positive]), levels, side="left")
     alarms = negatives - np.searchsorted(np.sort(score[~is_positive]), levels, side="left")

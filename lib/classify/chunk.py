@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.classify.calibrate import Calibration, calibrate
+from lib.classify.calibrate import Calibration, calibrate, check_both_kinds
 from lib.classify.grid import Cell
 from lib.classify.images import Pixels
 from lib.classify.predict import predict
@@ -38,7 +38,12 @@ def run_cells(
     fingerprint: str,              # see train_cell
     progress:    Callable[..., None] | None = None,     # called with (steps done, steps), cell by cell
 ) -> list[Outcome]:
-    """Outcomes in the order of `cells`; a cell that lies finished in `folder` is loaded, one that was interrupted goes on."""
+    """Outcomes in the order of `cells`; a cell that lies finished in `folder` is loaded, one that was interrupted goes on.
+
+    ValueError before anything is trained when validation lacks positive or negative images; else as `train_cell`.
+    """
+    if labels.positive:
+        check_both_kinds(samples.loc[samples["split"] == "validation", "label"].isin(labels.positive).to_numpy(dtype=bool))
     outcomes = []
     for cell in cells:
         trained = train_cell(cell, pixels, samples, labels.names, options, folder=folder / cell.name, compute=compute,
@@ -62,14 +67,20 @@ def join_predictions(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """What validation decided, a row per cell: seed, best_epoch, epochs, temperature, threshold and what that gives on validation."""
+    """A row per cell: what was run (epochs, optimiser steps out of the budget) and what validation decided.
+
+    `best` is the epoch whose weights are kept; macro_f1, sensitivity and specificity are figures on the validation images that epoch
+    and threshold were chosen on, so they flatter. threshold, sensitivity and specificity are NaN where the study names no positive class.
+    """
     return pd.DataFrame([{
-        "seed":                   outcome.cell.seed,
-        "epochs":                 len(outcome.trained.history),
-        "best_epoch":             outcome.trained.best_epoch,
-        "validation_macro_f1":    float(outcome.trained.history["macro_f1"].max()),
-        "temperature":            outcome.calibration.temperature,
-        "threshold":              operating.threshold if (operating := outcome.calibration.operating) else float("nan"),
-        "validation_sensitivity": operating.sensitivity if operating else float("nan"),
-        "validation_specificity": operating.specificity if operating else float("nan"),
+        "seed":        outcome.cell.seed,
+        "epochs":      len(outcome.trained.history),
+        "steps":       outcome.trained.steps,
+        "budget":      outcome.trained.budget,
+        "best":        outcome.trained.best_epoch,
+        "macro_f1":    float(outcome.trained.history["macro_f1"].max()),
+        "temperature": outcome.calibration.temperature,
+        "threshold":   operating.threshold if (operating := outcome.calibration.operating) else float("nan"),
+        "sensitivity": operating.sensitivity if operating else float("nan"),
+        "specificity": operating.specificity if operating else float("nan"),
     } for outcome in outcomes])

@@ -32,6 +32,8 @@ class Trained:
     history:       pd.DataFrame        # a row per epoch: epoch, learning_rate, train_loss, validation_loss, macro_f1, auroc
     best_epoch:    int                 # counted from 1, as in the history
     class_weights: dict[str, float]    # label → weight in the loss, from the arm's own expected counts
+    steps:         int                 # optimiser steps run until the last epoch
+    budget:        int                 # optimiser steps of all epochs, the same for every arm; early stopping may leave some unused
     reused:        bool                # it lay finished on disk, nothing was trained
 
 
@@ -77,7 +79,8 @@ def train_cell(
         saved = load_cell(folder, mark, say)
     model = build_model(cell.architecture, len(classes)).to(accelerator.device)
     model.load_state_dict(saved.weights)
-    return Trained(cell, model.eval(), pd.DataFrame(saved.history), saved.best_epoch, saved.class_weights, reused)
+    return Trained(cell, model.eval(), pd.DataFrame(saved.history), saved.best_epoch, saved.class_weights,
+                   steps=len(saved.history) * plan.steps_per_epoch, budget=options.epochs * plan.steps_per_epoch, reused=reused)
 
 
 def cell_fingerprint(

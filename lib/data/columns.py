@@ -18,12 +18,16 @@ _UNKNOWN_TEXT = frozenset({"", "unknown", "nan", "none", "unk"})
 def read_csv(path: Path) -> pd.DataFrame:
     """A CSV as text columns, nothing interpreted: empty cells are "" and "NA" stays "NA".
 
-    The separator is the comma, semicolon or tab that the header uses. Raises DataError with the line where the file is broken.
+    White space around a cell or a column's name is taken off (" A0" is the patient A0), inside it stays. The separator is the comma,
+    semicolon or tab that the header uses. Raises DataError with the line where the file is broken, and where two columns share a name.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
         separator = max(",;\t", key=header.count)
+        twice = _twice(next(csv.reader([header], delimiter=separator), []))
+        if twice:
+            raise DataError(f"{path}: the header has the column {twice[0]!r} twice; rename or delete one of them")
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save the table as UTF-8") from None
@@ -35,7 +39,15 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: has a header and no rows; fetch it again")
     if isinstance(frame.index, pd.MultiIndex) or not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"{path}: its rows have more cells than the header names; repair the header")
-    return frame.fillna("")
+    frame.columns = [str(column).strip() for column in frame.columns]
+    for column in frame:
+        frame[column] = frame[column].fillna("").str.strip()
+    return frame
+
+
+def _twice(header: list[str]) -> list[str]:
+    names = [name.strip() for name in header if name.strip()]
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def pick_columns(

@@ -2,7 +2,7 @@
 
 Metadata tables often name files with the wrong extension or none (PAD-UFES-20 says .png for its .jpg), so a file is found by
 its stem with any image extension. Links and paths that lead out of the folder are refused: a table from elsewhere must not
-make us read whatever it names.
+make us read whatever it names. A file whose name cannot be written into a table is refused, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from lib.data.errors import DataError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-_SKIPPED_FOLDERS = frozenset({"__MACOSX"})
+SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Listing:
 
     root:    Path
     files:   list[str]                                      # sorted
-    refused: dict[str, str]                                 # file → reason (links that leave the folder)
+    refused: dict[str, str]                                 # file → reason (links that leave the folder, names that no table can hold)
 
     @cached_property
     def stems(self) -> dict[str, list[str] | str]:
@@ -93,7 +93,8 @@ def list_images(root: Path) -> Listing:
     """List every image file below `root`, reading each folder once and opening no file.
 
     Hidden files are skipped. A link that stays inside `root` is followed if it is a file and skipped if it is a folder (its
-    files are listed where they are); what is reached through a link that leaves `root` is listed as refused.
+    files are listed where they are); what is reached through a link that leaves `root` is listed as refused. So is a file whose
+    path is not UTF-8 or has a backslash; its odd bytes are listed as \\xff and the like.
     """
     found: list[str] = []
     refused: dict[str, str] = {}
@@ -106,13 +107,13 @@ def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: l
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
-            if name[0] == "." or name in _SKIPPED_FOLDERS:
+            if name[0] == "." or name in SKIPPED_FOLDERS:
                 continue
             relative, why = prefix + name, reason
             if entry.is_symlink():
-                outside = not _inside(os.path.realpath(entry.path), real_root)
-                why = reason or (f"{relative} is a link that leaves the data folder; copy its target into the folder" if outside else None)
-                if entry.is_dir():
+                outside, shown = not lies_inside(os.path.realpath(entry.path), real_root), _printable(relative)[0]
+                why = reason or (f"{shown} is a link that leaves the data folder; copy its target into the folder" if outside else None)
+                if os.path.isdir(entry.path):               # not entry.is_dir(), which fails on a link to itself
                     if outside and reason is None:
                         subfolders.append((entry.path, relative + "/", why))
                     continue
@@ -121,14 +122,24 @@ def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: l
                     subfolders.append((entry.path, relative + "/", why))
                 continue
             if name[name.rfind("."):].lower() in IMAGE_EXTENSIONS:
-                found.append(relative)
-                if why:
-                    refused[relative] = why
+                shown, odd = _printable(relative)
+                found.append(shown)
+                if why or odd:
+                    refused[shown] = why or odd
     for path, inner, why in subfolders:
         _walk(path, inner, real_root, why, found, refused)
 
 
-def _inside(path: str, real_root: str) -> bool:
+def _printable(relative: str) -> tuple[str, str | None]:
+    """The path as tables can hold it, and why its file cannot be used where that is another path than the file's."""
+    shown = relative if relative.isascii() else os.fsencode(relative).decode("utf-8", "backslashreplace")
+    if shown != relative:
+        return shown, f"{shown}: the name is not UTF-8 text; rename the file"
+    return shown, f"{shown}: the name has a backslash, which tables read as a folder; rename the file" if "\\" in shown else None
+
+
+def lies_inside(path: str, real_root: str) -> bool:
+    """Whether a path without links is a folder or below it."""
     return path == real_root or path.startswith(real_root.rstrip(os.sep) + os.sep)
 
 

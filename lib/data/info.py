@@ -29,7 +29,7 @@ class DatasetInfo:
     diagnoses: dict[str, str]             = field(default_factory=dict)   # the data set's term → ours; others stay as they are
     mask_suffix: str | None               = None            # masks are called <image><suffix>.png
     counts:    dict[str, int]             = field(default_factory=dict)   # "rows", "patients", "lesions", "<column> <value>"
-    local_ids: bool                       = False           # its patient numbers mean nothing outside its own folder
+    local_ids: bool                       = False           # its patient numbers mean nothing outside its folder, and one person inside
     layout:    str                        = ""              # what the folder must look like, for error messages
     notes:     tuple[str, ...]            = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pandas as pd
 from lib.data.errors import DataError, shorten
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
 from lib.data.mapping import ITA_GROUP, empty_classes, group_rows, label_rows, unused_values
-from lib.data.records import Records
+from lib.data.records import Records, whose
 from lib.data.skin import ita_group, measure_skin
 from lib.data.sources import read_records
 from lib.data.split import cluster_ids, spanning_clusters
@@ -69,13 +70,16 @@ def take_in(
     """Read the tables, apply the study's labels and groups, open every image once, and account for all of them.
 
     `rows` keeps, of the images that are there and in a class, those whose hashed image_id comes first: the same ones every
-    time, whatever the table's order; the others count as excluded. An image whose cluster also has images in a test-only
-    source is refused if its own source is not test-only, because the test would know its patient.
+    time, whatever the table's order; the others count as excluded. Identical images (same SHA-256, from one source or several, also
+    one file that two tables list) with different labels are refused, all of them; with one label they stay, with a note. An image
+    whose cluster also has images in a test-only source is refused if its own source is not test-only, because the test would know
+    its patient.
 
     Raises DataError for a value that no class names, a class without an image, a source without any of its images, and where a
     source exceeds its `max_missing` or `max_quarantined`; the error's `quarantine` then holds the rows set aside so far.
     """
     records = [read_records(source, Path(roots[source.title])) for source in sources]
+    _one_name_per_folder(sources, records)
     frames, notes = _unique_ids(records)
     notes = [note for record in records for note in record.notes] + notes + unused_values(records, labels)
     aside = [record.refused.assign(kind="refused") for record in records]
@@ -91,9 +95,10 @@ def take_in(
         aside.append(_set_aside(wanted.drop(kept.index), "excluded", f"beyond data.rows = {rows}"))
         chosen.append(kept)
     used, refused, notes_on_looks = _open_all(pd.concat(chosen, ignore_index=True), roots, threads, progress)
+    used, contradicting = _keep_consistent(used)
     judges = [source.title for source in sources if source.role == "test_only"]
     used, leaking = _keep_from_judges(used, judges)
-    quarantine = _gather([*aside, refused, leaking])
+    quarantine = _gather([*aside, refused, contradicting, leaking])
     account = _account(records, quarantine, used)
     for source in sources:
         _check_quarantined(source, account, quarantine, quarantine_path)
@@ -101,7 +106,8 @@ def take_in(
     used["group"], notes_on_groups = group_rows(used, groups)
     used = used.rename(columns={"file": "path", "mask": "mask_path"}).sort_values("image_id", ignore_index=True)
     facts = used[["image_id", *[column for column in used if column not in SAMPLES]]].dropna(axis=1, how="all")
-    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, tuple(notes + notes_on_groups + notes_on_looks))
+    notes += [*notes_on_groups, *notes_on_looks, *_notes_on_copies(used)]
+    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, tuple(notes))
 
 
 def _open_all(
@@ -121,12 +127,33 @@ def _open_all(
     return used, _set_aside(frame[reasons.notna()], "refused", reasons), _notes_on_looks(seen)
 
 
+def _keep_consistent(used: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Take out identical images that carry different labels: at most one is right, and nothing here says which."""
+    wrong = used.groupby("sha256")["label"].transform("nunique") > 1
+    labels = used[wrong].groupby("sha256")["label"].unique().map(sorted)
+    reasons = used.loc[wrong, "sha256"].map({sha256: f"identical image carries the labels {' and '.join(each)}"
+                                             for sha256, each in labels.items()})
+    return used[~wrong].copy(), _set_aside(used[wrong], "refused", reasons)
+
+
 def _keep_from_judges(used: pd.DataFrame, judges: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Take images out of training whose patient, or whose identical copy, a test-only source has."""
     used["cluster_id"] = cluster_ids(used)
     leaking = used["cluster_id"].isin(spanning_clusters(used, judges)) & ~used["dataset"].isin(judges)
     reason = f"its patient or an identical image is in a test-only source ({', '.join(judges)})"
     return used[~leaking].copy(), _set_aside(used[leaking], "refused", reason)
+
+
+def _one_name_per_folder(sources: Sequence[Source], records: Sequence[Records]) -> None:
+    """Patients are known by their folder's name; under two names one person would be two."""
+    named: dict[str, tuple[str, str]] = {}
+    for source, record in zip(sources, records, strict=True):
+        if record.info.local_ids:
+            folder = whose(source, record.info)
+            first, title = named.setdefault(os.path.realpath(record.root), (folder, source.title))
+            if folder != first:
+                raise DataError(f"{title} and {source.title}: the folders {first} and {folder} are one folder ({record.root}), linked "
+                                "under two names; write the same name for both, or their patients would count as different people")
 
 
 def _unique_ids(records: Sequence[Records]) -> tuple[list[pd.DataFrame], list[str]]:
@@ -241,6 +268,16 @@ def _notes_on_looks(seen: list[_Look]) -> list[str]:
     if len(regions):
         notes.append("ITA was measured on " + ", ".join(f"{region} ({count:,})" for region, count in regions.items()))
     return notes
+
+
+def _notes_on_copies(used: pd.DataFrame) -> list[str]:
+    copies = used[used["sha256"].duplicated(keep=False)]
+    extra = len(copies) - copies["sha256"].nunique()
+    if not extra:
+        return []
+    first = sorted(copies.loc[copies["sha256"] == copies["sha256"].iloc[0], "image_id"])
+    return [f"{extra:,} images are exact copies of another with the same label (first: {' and '.join(first[:2])}); they stay, each copy in "
+            "the same split as the other, and count more than once"]
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.data.errors import DataError, shorten
-from lib.data.records import Records
+from lib.data.records import COLUMNS, Records
 from lib.study import Groups, Labels
 
 _NO_CHOICE = frozenset({"image_id", "file", "mask", "patient_id", "lesion_id", "cluster_id", "sha256", "width", "height", "ita"})
@@ -89,7 +89,8 @@ def group_rows(
 
     Raises DataError when no source has the column, or when one value stands in two groups.
     """
-    if groups.column not in frame:
+    column = _name_in(frame, groups.column)
+    if column not in frame:
         options = sorted(set(frame.columns) - _NO_CHOICE)
         raise DataError(f"groups.column is {groups.column!r}, which no source has; there are {shorten(options, 40)}")
     group_of: dict[str, str] = {}
@@ -98,7 +99,7 @@ def group_rows(
             if value in group_of:
                 raise DataError(f"groups.values: {value} stands in {group_of[value]} and in {name}; a value belongs to one group")
             group_of[value] = name
-    text = frame[groups.column].astype(object).where(frame[groups.column].notna(), None).map(_text)
+    text = frame[column].astype(object).where(frame[column].notna(), None).map(_text)
     unnamed = text[text.notna() & ~text.isin(list(group_of)) & (text != "")].value_counts()
     notes = [f"{groups.column} {value}: {count:,} images are in no group, because groups.values does not name it"
              for value, count in unnamed.items()]
@@ -111,7 +112,14 @@ def _text(value: object) -> str | None:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def _name_in(frame: pd.DataFrame, column: str) -> str:
+    """Where the column lies that a study names: a reader's own `group` or `label` was renamed (see records.add_extras)."""
+    renamed = f"{column}_in_table"
+    return renamed if renamed in frame and column not in (*COLUMNS, ITA_GROUP) else column
+
+
 def _column(record: Records, column: str, option: str) -> pd.Series:
+    column = _name_in(record.frame, column)
     if column not in record.frame:
         options = sorted(set(record.frame.columns) - _NO_CHOICE)
         raise DataError(f"{option} is {column!r}, which {record.source} does not have; it has {shorten(options, 40)}")

@@ -12,6 +12,7 @@ from lib.data.errors import DataError
 from lib.data.intake import Intake, take_in
 from lib.data.split import assign_splits
 from lib.data.split_file import reuse_splits
+from lib.data.state import split_path
 from lib.files import write_atomically
 from lib.study import Data, Groups, Labels, Split
 
@@ -55,10 +56,14 @@ def split_samples(
     split:   Split,
     root:    Path,              # DATA_ROOT, where split.file lies
 ) -> pd.DataFrame:
-    """The `samples` table: every image with its split, dealt anew or read from `split.file`. Raises DataError."""
+    """The `samples` table: every image with its split, dealt anew or read from `split.file`.
+
+    Raises DataError, also where `split.file` is absolute or leads out of `root`.
+    """
     test_only = [source.title for source in data.sources if source.role == "test_only"]
-    if split.file:
-        return samples.assign(split=reuse_splits(samples, root / split.file, test_only=test_only)[0])
+    path = split_path(split, root)
+    if path is not None:
+        return samples.assign(split=reuse_splits(samples, path, test_only=test_only)[0])
     shares = {"train": split.train, "validation": split.validation, "test": split.test}
     return samples.assign(split=assign_splits(samples, shares, split.seed, test_only=test_only))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ from lib.study import Source
 
 COLUMNS = ("image_id", "file", "dataset", "domain", "diagnosis", "tone", "patient_id", "lesion_id", "mask", "age", "sex", "site")
 REFUSED = ("dataset", "image_id", "file", "reason")
+RESERVED = frozenset({*COLUMNS, "path", "mask_path", "label", "group", "split", "cluster_id", "sha256", "width", "height", "ita",
+                      "ita_group", "region"})       # what later steps call their own columns; a table's go under another name
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ def assemble(
     notes = [*notes, *_compare(source.title, info, frame)]
     frame["dataset"] = source.title
     frame["domain"] = source.domain or (_filled(frame["domain"], domain or info.domain) if "domain" in frame else domain or info.domain)
-    frame["lesion_id"] = _own(frame, "lesion_id", "image_id")
-    frame["patient_id"] = _own(frame, "patient_id", "lesion_id")
+    alone = _filled(frame["file"].astype(object), frame["image_id"].astype(object)) if info.local_ids else frame["image_id"]
+    frame["lesion_id"] = _own(frame, "lesion_id", alone)    # a file is itself in every table of its folder; an image_id may not be
+    frame["patient_id"] = _own(frame, "patient_id", frame["lesion_id"])
     if info.local_ids:
         for column in ("lesion_id", "patient_id"):
-            frame[column] = source.title + "/" + frame[column].astype(str)
+            frame[column] = f"{whose(source, info)}/" + frame[column].astype(str)
     for column, kind in {"tone": "Int8", "mask": object, "age": "Float64", "sex": object, "site": object}.items():
         if column not in frame:
             frame[column] = pd.Series([None] * len(frame), dtype=kind)
@@ -92,11 +95,27 @@ def assemble(
     return Records(source.title, info, root, used.reset_index(drop=True), refused.reset_index(drop=True), tuple(notes))
 
 
-def _own(frame: pd.DataFrame, column: str, fallback: str) -> pd.Series:
+def whose(source: Source, info: DatasetInfo) -> str:
+    """The folder as the study names it, in one spelling: patients are the same people in all tables of it, and others elsewhere."""
+    return str(PurePosixPath(source.folder or info.folder))
+
+
+def add_extras(
+    columns: dict[str, pd.Series | list],           # ours → values, for `assemble`; is added to
+    extras:  Iterable[tuple[str, pd.Series]],       # name → values of the table's further columns
+) -> None:
+    """Keep a table's further columns under their own name, or as `<name>_in_table` where the project has a column called so."""
+    for name, values in extras:
+        while name in RESERVED or name in columns:
+            name += "_in_table"
+        columns[name] = values
+
+
+def _own(frame: pd.DataFrame, column: str, fallback: pd.Series) -> pd.Series:
     """The column, and where it is empty a unit of its own."""
     if column not in frame:
-        return frame[fallback].astype(str)
-    return _filled(frame[column].astype(object), frame[fallback].astype(object)).astype(str)
+        return fallback.astype(str)
+    return _filled(frame[column].astype(object), fallback.astype(object)).astype(str)
 
 
 def _filled(values: pd.Series, other: pd.Series | str) -> pd.Series:

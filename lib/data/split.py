@@ -98,6 +98,15 @@ def check_classes(
         raise DataError(f"{where}: has no image of {shorten(gaps)}; every class is needed in every split")
 
 
+def missing_from_test(
+    samples: pd.DataFrame,          # label, split
+    labels:  Collection[str],       # the study's classes, in its order
+) -> list[str]:
+    """A sentence for each class without a test image; training goes on without it, so the reader must be told."""
+    there = set(samples.loc[samples["split"] == "test", "label"])
+    return [f"no test image of class {label}: it cannot be judged" for label in labels if label not in there]
+
+
 def spanning_clusters(
     frame:     pd.DataFrame,                # cluster_id, dataset
     test_only: Collection[str],

@@ -53,7 +53,7 @@ def reuse_splits(
         raise DataError(f"{path}: unknown split {shorten([repr(name) for name in strange])}; expected {', '.join(SPLITS)}")
     pairs = pd.DataFrame({"key": table[key], "split": named}).drop_duplicates()
     _one_each(pairs["key"], pairs["split"], f"{path}: {key}")
-    result = frame[key].astype(object).map(pairs.set_index("key")["split"]).astype(object)
+    result = frame[key].astype(object).str.strip().map(pairs.set_index("key")["split"]).astype(object)
     judge = frame["dataset"].isin(list(test_only))
     wrong = judge & result.notna() & (result != "test")
     if wrong.any():

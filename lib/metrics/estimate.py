@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -84,15 +86,18 @@ class Estimate:
 
 
 def number(
-    x:      float,
+    x:      object,             # a number; anything that is none (None, NA) counts as missing
+    digits: int  = 3,           # after the point, of numbers that are not whole by type
     *,
-    digits: int  = 3,
-    signed: bool = False,
+    signed: bool = False,       # write the plus of positive numbers too
 ) -> str:
-    """A number for reading: true minus sign, no "−0.000", "–" for NaN."""
-    if x != x:
+    """A number for reading: 1234 → "1,234"; 0.87412 → "0.874"; missing → "–"; infinite → "∞"; true minus sign, no "−0.000"."""
+    if not isinstance(x, numbers.Real) or x != x:
         return "–"
-    text = f"{abs(x):.{digits}f}"
-    if not text.strip("0."):
-        return text
+    if math.isinf(x):
+        text = "∞"
+    else:
+        text = f"{abs(int(x)):,}" if isinstance(x, numbers.Integral) else f"{abs(float(x)):,.{digits}f}"
+        if not text.strip("0.,"):
+            return text
     return ("−" if x < 0 else "+" if signed else "") + text

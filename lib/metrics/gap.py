@@ -1,27 +1,8 @@
-"""How far apart groups are: the largest value minus the smallest."""
+"""Which groups are furthest apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
-
-
-def largest_gap(
-    values: Mapping[str, float | np.ndarray],    # group → value or [B]
-) -> float | np.ndarray:
-    """Maximum minus minimum over the groups that have a value, ≥ 0; NaN with fewer than two.
-
-    Biased upwards: noise alone pushes the largest up and the smallest down, the more so the smaller the groups
-    (set it beside its value under a permuted group label before calling a model unfair).
-    """
-    if not values:
-        return float("nan")
-    stacked = np.stack([np.asarray(v, dtype=float) for v in values.values()])      # [G] or [G, B]
-    known = ~np.isnan(stacked)
-    spread = np.where(known, stacked, -np.inf).max(axis=0) - np.where(known, stacked, np.inf).min(axis=0)
-    gap = np.where(known.sum(axis=0) >= 2, spread, np.nan)
-    return float(gap) if gap.ndim == 0 else gap
 
 
 def extremes(

@@ -1,8 +1,6 @@
-"""Tables of `lib.stats.compare` made ready for showing: one metric, one architecture, names in words, and what an interval says."""
+"""Tables of `lib.stats.compare` made ready for showing: one metric, one architecture, names in words."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import pandas as pd
 
@@ -12,9 +10,6 @@ from lib.report.words import join
 
 ALL = "all"                             # the group of all images, the mean over architectures
 EVERYBODY = "everybody"
-
-Reading = Literal["better", "better by more than the margin", "better by less than the margin", "worse", "worse by more than the margin",
-                  "worse by less than the margin", "equivalent", "cannot tell", "not estimable"]
 
 
 def pick(
@@ -56,24 +51,3 @@ def higher_is_better(metric: str) -> bool:
 def is_estimable(row) -> bool:
     """Whether a row holds a value and both ends of its interval."""
     return not any(pd.isna(getattr(row, name)) for name in ("value", "low", "high"))
-
-
-def read_interval(
-    low:    float,                      # ends of the interval of a difference
-    high:   float,
-    margin: float,                      # > 0; a smaller difference does not matter
-    *,
-    higher_is_better: bool = True,
-) -> Reading:
-    """What an interval of a difference allows to say, and no more. An end at zero counts as containing zero."""
-    if pd.isna(low) or pd.isna(high):
-        return "not estimable"
-    if not higher_is_better:
-        low, high = -high, -low
-    if low > 0 or high < 0:
-        word = "better" if low > 0 else "worse"
-        nearest, farthest = sorted((abs(low), abs(high)))
-        if nearest > margin:
-            return f"{word} by more than the margin"
-        return f"{word} by less than the margin" if farthest < margin else word
-    return "equivalent" if -margin < low and high < margin else "cannot tell"

@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.metrics.auroc import mann_whitney
+from lib.metrics.precision import precision
+from lib.metrics.sensitivity import sensitivity
+from lib.metrics.specificity import specificity
 from lib.report.answers import Answers, mean_of, positive_indices, read_answers
 from lib.report.style import ARMS, INK, LINES, QUIET, house_style, legend_below, light_grid, new_figure, say_instead, wrap
 from lib.report.words import join, number, percent
@@ -38,14 +41,9 @@ def operating_points(
     for one in answers:
         if not np.isfinite(one.threshold):
             continue
-        truth, called = np.isin(one.y_true, positive), one.probabilities[:, list(positive)].sum(axis=1) >= one.threshold
-        hits = int((truth & called).sum())
-        rows.append({
-            "seed": one.seed, "threshold": one.threshold,
-            "sensitivity": hits / truth.sum() if truth.any() else np.nan,
-            "specificity": (~truth & ~called).sum() / (~truth).sum() if not truth.all() else np.nan,
-            "precision": hits / called.sum() if called.any() else np.nan,
-        })
+        at = {"positive": positive, "threshold": one.threshold}
+        rows.append({"seed": one.seed, "threshold": one.threshold, **{
+            measure.__name__: measure(one.y_true, one.probabilities, **at) for measure in (sensitivity, specificity, precision)}})
     return pd.DataFrame(rows, columns=["seed", "threshold", "sensitivity", "specificity", "precision"])
 
 

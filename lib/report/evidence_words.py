@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lib.report.comparisons import higher_is_better, is_estimable, pick, read_interval, title_of
+from lib.report.comparisons import higher_is_better, is_estimable, pick, title_of
 from lib.report.words import capital, count, estimate, join
+from lib.stats.verdict import judge, lies_beyond
 
 
 def describe_differences(
@@ -16,7 +17,7 @@ def describe_differences(
     margin:       float,                # a smaller difference does not matter
     confidence:   float = 0.95,
 ) -> list[str]:
-    """A sentence per row: better, worse, cannot be told apart, no difference that matters, or not estimable and why.
+    """A sentence per row: the verdict of `lib.stats.verdict.judge` in words, or not estimable and why.
 
     Then what holds for all rows: that the intervals are not corrected for their number, and the notes of the table.
     """
@@ -85,21 +86,18 @@ def reason(row) -> str:
 
 def _difference(row, metric: str, margin: float) -> str:
     pair, name, where = f"{row.arm} and {row.baseline}", title_of(metric), capital(str(row.group))
-    reading = read_interval(row.low, row.high, margin, higher_is_better=higher_is_better(metric)) if is_estimable(row) else "not estimable"
-    if reading == "not estimable":
+    if not is_estimable(row):
         return f"{where}: {pair} cannot be compared in {name} (not estimable: {reason(row)})."
+    kind = judge(row.low, row.high, margin, higher_is_better=higher_is_better(metric))
     numbers = f"difference {estimate(row.value, row.low, row.high)}"
-    if reading == "cannot tell":
+    if kind == "cannot tell":
         return f"{where}: {pair} cannot be told apart in {name}; {numbers} contains zero."
-    if reading == "equivalent":
-        return f"{where}: {pair} differ by less than the margin of {margin:g} in {name}; {numbers}."
-    word = reading.split()[0]
-    tail = f"whether by more than the margin of {margin:g} cannot be told"
-    if "more than" in reading:
-        tail = f"by more than the margin of {margin:g}"
-    if "less than" in reading:
-        tail = f"but by less than the margin of {margin:g}, so it does not matter"
-    return f"{where}: {row.arm} is {word} than {row.baseline} in {name}, {tail}; {numbers}."
+    if kind == "equivalent":
+        real = ", though probably not zero" if lies_beyond(row.low, row.high) else ""
+        return f"{where}: {pair} differ by less than the margin of {margin:g} in {name}; {numbers}{real}."
+    by = f"by more than the margin of {margin:g}"
+    tail = by if lies_beyond(row.low, row.high, margin) else f"whether {by} cannot be told"
+    return f"{where}: {row.arm} is {kind} than {row.baseline} in {name}, {tail}; {numbers}."
 
 
 def _notes(rows: pd.DataFrame) -> list[str]:

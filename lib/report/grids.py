@@ -1,4 +1,4 @@
-"""Image grids: classes × groups with the number in every cell, or a plain row of titled pictures."""
+"""Image grids: classes × groups with the number in every cell."""
 
 from __future__ import annotations
 
@@ -62,37 +62,6 @@ def cell_grid(
     axes.set_xticks([j * cell + (cell - 0.1) / 2 for j in range(across)], [wrap(name, max(int(cell * 11), 8)) for name in counts.columns])
     axes.set_yticks([i * tall + 0.22 + tile / 2 for i in range(len(counts))], [wrap(name, 20) for name in counts.index])
     axes.xaxis.tick_top()
-    _bare(axes)
-    return figure
-
-
-@house_style
-def image_grid(
-    pixels:  Sequence[np.ndarray] | np.ndarray,     # uint8 [N, S, S, 3], or a list of pictures of any sizes
-    *,
-    titles:  Sequence[str] | None = None,           # [N] a line or two under each picture
-    columns: int = 6,
-    title:   str,
-) -> Figure:
-    """Pictures in reading order, `columns` in a row, each with its title under it."""
-    if titles is not None and len(titles) != len(pixels):
-        raise ValueError(f"{len(pixels)} pictures and {len(titles)} titles: give one title per picture")
-    if not len(pixels):
-        return say_instead(title, "There are no images to show.")
-    columns = max(1, min(columns, len(pixels)))
-    tile = min((WIDTH - 0.3) / columns - 0.1, LARGEST / DPI)
-    words = [wrap(text, max(int(tile * 12), 6)) for text in titles] if titles is not None else [""] * len(pixels)
-    below = 0.16 * max(text.count("\n") + bool(text) for text in words) + 0.12
-    rows = -(-len(pixels) // columns)
-    figure, axes = new_figure(title=title, height=rows * (tile + below) + 0.55, width=min(max(columns * (tile + 0.1) + 0.3, 5.0), WIDTH))
-    axes = axes[0, 0]
-    for i in range(len(pixels)):
-        left, top = (i % columns) * (tile + 0.1), (i // columns) * (tile + below)
-        _place(axes, pixels[i], left, top, tile)
-        axes.text(left + tile / 2, top + tile + 0.03, words[i], ha="center", va="top", fontsize=8, gid="title")
-    axes.set(xlim=(0, columns * (tile + 0.1)), ylim=(rows * (tile + below), 0), aspect="equal")
-    axes.set_xticks([])
-    axes.set_yticks([])
     _bare(axes)
     return figure
 

@@ -178,14 +178,6 @@ def shorten(text: str, longest: int) -> str:
     return text[:longest - 1 - end].rstrip() + "…" + (text[-end:].lstrip() if end > 0 else "")
 
 
-def thin(items: Sequence, most: int = 12) -> list[int]:
-    """Positions of at most `most` evenly spaced items, first and last among them: ticks that do not run into each other."""
-    count = len(items)
-    if count <= most:
-        return list(range(count))
-    return sorted({round(i) for i in np.linspace(0, count - 1, max(most, 2))})
-
-
 def printable(text: str) -> str:
     """Replace characters that the font lacks, which would otherwise raise a warning while drawing."""
     if text.isascii():

@@ -6,7 +6,6 @@ or MathJax could act on into plain text.
 
 from __future__ import annotations
 
-import math
 import numbers
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown
+
+from lib.metrics.estimate import Estimate, number
 
 NOTHING = "–"                                       # what a table shows for a missing value
 _ENTITY = {ord(c): f"&#{ord(c)};" for c in "&<>\"`*_{}[]#+-=!|~@:/^"}
@@ -75,22 +76,9 @@ def table(
 
 # ── numbers in words ─────────────────────────────────────────────────────────────────────────────────────────────
 
-def number(value: object, digits: int = 3) -> str:
-    """1234 → "1,234"; 0.87412 → "0.874"; missing → "–"; infinite → "∞". A true minus sign before negative numbers."""
-    if value is None or value is pd.NA or (isinstance(value, numbers.Real) and math.isnan(value)):
-        return NOTHING
-    if isinstance(value, numbers.Real) and math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    text = f"{int(value):,}" if isinstance(value, numbers.Integral) else f"{float(value):,.{digits}f}"
-    if text.startswith("-"):
-        text = text[1:] if not any(c in "123456789" for c in text) else "−" + text[1:]
-    return text
-
-
 def signed(value: float, digits: int = 3) -> str:
     """A difference with its sign: "+0.012", "−0.012", "0.000"."""
-    text = number(float(value), digits)
-    return "+" + text if any(c in "123456789" for c in text) and not text.startswith("−") else text
+    return number(float(value), digits, signed=True)
 
 
 def estimate(value: float, low: float, high: float, digits: int = 3) -> str:
@@ -99,9 +87,7 @@ def estimate(value: float, low: float, high: float, digits: int = 3) -> str:
         return "not estimable"
     if _missing(low) or _missing(high):
         return number(float(value), digits)
-    ends = [number(float(end), digits) for end in (low, high)]
-    between = " to " if any(end.startswith("−") for end in ends) else "–"
-    return f"{number(float(value), digits)} ({between.join(ends)})"
+    return Estimate(float(value), float(low), float(high)).format(digits=digits)
 
 
 def percent(share: float, digits: int = 0) -> str:

@@ -3,7 +3,8 @@
 All tables have the columns value, low, high (numbers, NaN when not estimable), n_images, n_clusters (patients or lesions,
 the independent units), n_positives (images of the positive classes; for means over classes those of the smallest class
 kept; empty for accuracy), seeds (training repetitions), seed_spread (standard deviation between trainings of the
-value in that row, NaN with one) and note (why not estimable, which classes were left out, that one seed says nothing about training again).
+value in that row, NaN with one) and note (why not estimable, which classes were left out or have few images, that one seed says
+nothing about training again).
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lib.metrics.estimate import Estimate
-from lib.metrics.gap import extremes, largest_gap
+from lib.metrics.gap import extremes
 from lib.metrics.registry import MEASURES
 from lib.stats.evaluate import ALL, Evaluation, Key
+from lib.stats.support import name_small_classes
 
 ONE_SEED = "one training seed: how much training again would change is not in the interval"
 BIASED = "biased upwards: noise alone makes the largest of several groups larger and the smallest smaller"
@@ -70,25 +72,6 @@ def gaps(evaluation: Evaluation) -> pd.DataFrame:
     ])
 
 
-def gap_differences(
-    evaluation: Evaluation,
-    baseline:   str,            # the arm that the others are held against
-) -> pd.DataFrame:
-    """Each other arm's largest gap minus the baseline's, paired; below zero is fairer: arm, baseline, architecture, metric, value … note.
-
-    In each resample both gaps are looked for anew. Their upward biases mostly cancel where both arms are equally noisy.
-    n_images, n_clusters and n_positives are those of the smallest group compared.
-    """
-    check_arm(evaluation, baseline)
-    return _table(["arm", "baseline", "architecture", "metric"], [
-        {"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric,
-         **_gap_difference(evaluation, arm, baseline, architecture, metric)}
-        for arm in evaluation.predictions.arms if arm != baseline
-        for architecture in evaluation.architectures
-        for metric in evaluation.metrics
-    ])
-
-
 def check_arm(evaluation: Evaluation, arm: str) -> None:
     """Raises ValueError when no run of this arm is in the table."""
     if arm not in evaluation.predictions.arms:
@@ -123,21 +106,8 @@ def _gap(evaluation: Evaluation, arm: str, architecture: str, metric: str) -> di
     draws = evaluation.draws_of(arm, architecture, keys[high]) - evaluation.draws_of(arm, architecture, keys[low])
     counts = _smallest(evaluation, metric, [worst, best])
     estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=counts["n_images"])
+    notes += [f"group {group}: {small}" for group in (worst, best) if (small := _small_classes(evaluation, keys[group]))]
     return {"worst": worst, "best": best, **_row(estimate, by_seed, counts, [BIASED, *notes])}
-
-
-def _gap_difference(evaluation: Evaluation, arm: str, baseline: str, architecture: str, metric: str) -> dict:
-    keys, notes, reason = _compared(evaluation, metric)
-    if reason:
-        return _missing(evaluation, reason, notes)
-    value, by_seed, draws = (
-        largest_gap({group: numbers(arm, architecture, key) for group, key in keys.items()})
-        - largest_gap({group: numbers(baseline, architecture, key) for group, key in keys.items()})
-        for numbers in (evaluation.of, evaluation.by_seed, evaluation.draws_of)
-    )
-    counts = _smallest(evaluation, metric, list(keys))
-    estimate = Estimate.from_draws(draws, value=value, confidence=evaluation.confidence, n=counts["n_images"])
-    return _row(estimate, by_seed, counts, notes)
 
 
 def _compared(evaluation: Evaluation, metric: str) -> tuple[dict[str, Key], list[str], str]:
@@ -149,6 +119,13 @@ def _compared(evaluation: Evaluation, metric: str) -> tuple[dict[str, Key], list
     notes += [f"group {group} left out ({reason})" for group, reason in excluded.items()]
     reason = f"{len(keys)} of {len(evaluation.groups)} groups estimable, needs 2" if len(keys) < 2 else ""
     return ({}, notes, reason) if reason else (keys, notes, "")
+
+
+def _small_classes(evaluation: Evaluation, key: Key) -> str:
+    """The classes of a mean over classes that have few images in the group, in words; empty for other measures."""
+    table = evaluation.predictions
+    return name_small_classes(table.y_true[table.groups == key.group], key.classes, classes=table.classes,
+                              minimum_positives=evaluation.minimum)
 
 
 def _smallest(evaluation: Evaluation, metric: str, groups: list[str]) -> dict:

@@ -8,10 +8,12 @@ DECISIONS 25: fewer than 20 positives → "not estimable", never a number. For a
 * What is left must be as precise as 20 positives of one class would be. A mean over K classes of n₁ … n_K images has
   the sampling variance of K² / Σ 1/n_k positives (variance ∝ 1/n each, averaged), so seven classes of six images pass (42) and three
   classes of five do not (15). With two classes both one-vs-rest questions are the same one: then the smaller class must reach 20.
+  This departs from the letter of the rule, so classes of the mean that have fewer than 20 images are named beside the number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +31,7 @@ class Support:
     n_clusters:  int
     n_positives: int | None                 # images of the positive classes; of the smallest class kept; None for accuracy
     classes:     tuple[int, ...] = ()       # classes kept in a mean over classes
-    note:        str             = ""       # classes left out
+    note:        str             = ""       # classes left out, classes kept that have few images
     reason:      str             = ""       # why it is not estimable; empty when it is
 
 
@@ -51,7 +53,10 @@ def count_support(
         images, patients = _count_classes(y_true, clusters, len(classes))
         kept = [k for k in range(len(classes)) if patients[k] >= few]
         left_out = ", ".join(f"{classes[k]} {images[k]}" for k in range(len(classes)) if k not in kept)
-        note = f"mean over {len(kept)} of {len(classes)} classes; images of those left out: {left_out}" if left_out else ""
+        note = "; ".join(filter(None, [
+            f"mean over {len(kept)} of {len(classes)} classes; images of those left out: {left_out}" if left_out else "",
+            name_small_classes(y_true, kept, classes=classes, minimum_positives=minimum_positives),
+        ]))
         reason = classes_reason(y_true, kept, classes=classes, minimum_positives=minimum_positives, few=few)
         return Support(n, n_clusters, int(min((images[k] for k in kept), default=images.min())), tuple(kept), note, reason)
     if measure.rests_on == "images":
@@ -85,6 +90,19 @@ def classes_reason(
     if len(classes) == 2:
         return f"{images.min()} positives, needs {minimum_positives}"
     return f"{len(kept)} classes of {images.min()} to {images.max()} images, worth {worth:.0f} positives, needs {minimum_positives}"
+
+
+def name_small_classes(
+    y_true:            np.ndarray,     # [n] int
+    kept:              Sequence[int],  # classes of the mean
+    *,
+    classes:           Sequence[str],
+    minimum_positives: int,
+) -> str:
+    """The classes of the mean that have fewer images than one class alone would need, with their images; empty without any."""
+    images = np.bincount(y_true, minlength=len(classes))
+    small = ", ".join(f"{classes[k]} ({images[k]})" for k in kept if images[k] < minimum_positives)
+    return f"classes with fewer than {minimum_positives} images: {small}" if small else ""
 
 
 def _too_few(kind: str, images: int, patients: int, minimum: int, few: int) -> str:

@@ -76,6 +76,15 @@ def judge(
     return "cannot tell"
 
 
+def lies_beyond(
+    low:   float,
+    high:  float,
+    limit: float = 0.0,         # ≥ 0
+) -> bool:
+    """Whether every point of an interval is further from zero than `limit`, all on one side; with 0: whether it leaves zero out."""
+    return low > limit or high < -limit
+
+
 def give_verdict(
     evaluation: Evaluation,
     primary:    Primary,        # metric, group, arm, baseline, margin
@@ -143,18 +152,18 @@ def describe(
         sentence += " With one training run per arm, the interval leaves out how much training again would change."
     elif seeds < FEW_SEEDS:
         sentence += f" With only {seeds} training runs per arm, the interval is likely to be somewhat too narrow."
-    return sentence + (f" It is a {note}." if note else "")
+    return sentence + (f" {note[0].upper()}{note[1:]}." if note else "")
 
 
 def _meaning(kind: Kind, difference: Estimate, margin: float) -> str:
     """What the place of the interval means for the reader."""
     low, high, limit = difference.low, difference.high, f"the {margin:g} declared as too small to matter"
     if kind == "equivalent":
-        real = "" if low <= 0 <= high else ", though it is probably not zero"
+        real = ", though it is probably not zero" if lies_beyond(low, high) else ""
         return f"The whole interval is within {limit}{real}."
     if kind == "cannot tell":
         return f"The interval holds no difference at all as well as differences past {limit}: these data cannot decide."
-    if min(abs(low), abs(high)) > margin:
+    if lies_beyond(low, high, margin):
         return f"The whole interval lies beyond {limit}."
     return f"The interval leaves out zero, but not differences smaller than {limit}."
 

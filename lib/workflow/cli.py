@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 
+SHOWN = 8                                               # reasons that --status tells of each job
+
 
 def main(arguments: list[str] | None = None) -> int:
     """0 done; 1 a stage failed or the run could not start; 2 the study file or the command line is wrong."""
@@ -91,7 +93,8 @@ def _stage(text: str) -> str:
 def _show_status(reasons: dict[str, list[str]], *, dry: bool) -> int:
     for job, why in reasons.items():
         state = ("would run" if dry else "stale") if why else "up to date"
-        print(f"{job:<44} {state:<11}" + (f" {'; '.join(why)}" if why else ""))
+        shown = why[:SHOWN] + ([f"{len(why) - SHOWN} more"] if len(why) > SHOWN else [])
+        print(f"{job:<44} {state:<11} {'; '.join(shown)}".rstrip())
     return 0
 
 

@@ -1,8 +1,8 @@
 """What a job depends on, what it was made from, and therefore why it is stale.
 
 A key is plain JSON: the notebook's hash, the hash of every module it imports, the parameter values it may see, its cells of the grid,
-and a hash of each input job's outputs. A finished job keeps its key in `record.json`; it is stale when the two differ, or when
-something it made is missing or altered, and for no other reason.
+what lies in the image folders (01), and a hash of each input job's tables. A finished job keeps its key in `record.json`; it is stale
+when the two differ, or when something it made is missing or altered, and for no other reason.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lib.data.errors import DataError
 from lib.study import ROOT, Study, fingerprint
 from lib.workflow.plan import Job, Plan
 from lib.workflow.sources import notebook_hash, notebook_sources
@@ -35,7 +36,20 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
         "params":   visible_params(plan.study, job.stage),
         "cells":    list(job.cells),
         "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
+        "folders":  _folders(plan.study) if job.stage.images else {},
     }
+
+
+def _folders(study: Study) -> dict[str, str]:
+    """What lies in the sources' folders now: names, sizes, times of change and the content of tables."""
+    from lib.data.sources import data_root, source_folders
+    from lib.data.state import source_state
+
+    root = data_root()
+    try:
+        return source_state(study.data, study.split, source_folders(study.data.sources, root=root), root)
+    except DataError as error:                                          # the stage itself says so to the reader
+        return {"unusable": str(error)}
 
 
 def outputs_hash(job: Job) -> str | None:
@@ -77,10 +91,11 @@ def differences(old: dict, new: dict) -> list[str]:
     for name, how in _changes(old["params"], new["params"]):
         shown = f"{_short(old['params'][name])} → {_short(new['params'][name])}" if how == "changed" else how
         reasons.append(f"{name} {shown}")
+    reasons += [f"files of {name} {how}" for name, how in _changes(old.get("folders", {}), new["folders"])]
     reasons += [f"input {name} {how}" for name, how in _changes(old["inputs"], new["inputs"])]
     if old["cells"] != new["cells"]:
         reasons.append("its part of the grid changed")
-    return reasons
+    return reasons or (["made by an earlier version of the workflow"] if old != new else [])
 
 
 def file_hash(path: Path) -> str:

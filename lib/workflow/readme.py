@@ -1,4 +1,4 @@
-"""Put a study's results into README.md, so that no figure there is typed: `python -m lib.workflow.readme demo phantom_plenty rare_lesion_small`.
+"""Put studies' results into README.md, so that no figure there is typed: `python -m lib.workflow.readme demo rare_lesion_small …`.
 
 Between `<!-- results:NAME -->` and `<!-- end -->` stands what `outputs/NAME` says; the demo's pictures go to `lib/assets/readme`.
 Pictures are copied from phantom studies only: data sets' images are not ours to publish.

@@ -24,6 +24,7 @@ class Stage:
     chunks:   Callable[[Study], dict[str, list[dict]]] | None = None     # fan-out: chunk id → its cells of the grid
     hidden:   tuple[str, ...] = ()                      # keys of its sections that only lay out the grid
     gpu:      bool = False                              # takes a GPU when there is one
+    images:   bool = False                              # looks into the sources' folders, so it depends on what lies there
 
 
 def _classifier(study: Study) -> dict[str, list[dict]]:
@@ -37,6 +38,7 @@ STAGES = {stage.name: stage for stage in (
         reads    = (),
         writes   = ("samples",),
         params   = ("data", "labels", "groups", "split", "explore"),
+        images   = True,
     ),
     Stage(
         name     = "07_classifier",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lib.data.errors import DataError
 from lib.data.folders import list_images
+from lib.data.intake import SAMPLES
+from lib.data.records import COLUMNS, RESERVED
 from lib.data.sources import read_records
 from lib.study import Source
 
 
 def read(folder, **options):
-    return read_records(Source(dataset="image_folder", name="mine", **options), folder)
+    return read_records(Source(dataset="image_folder", name="mine", folder="./clinic/", **options), folder)
 
 
 def table(folder, text):
@@ -68,11 +72,11 @@ def test_table_with_own_column_names(tmp_path, builders):
     frame = records.frame
     assert frame["file"].tolist()[:3] == ["x/000.jpg", "x/001.jpg", "x/002.jpg"] and records.missing == 1
     assert frame["image_id"].tolist() == ["x/000.jpg", "x/001.jpg", "x/002.jpg", "x/404.jpg"]
-    assert frame["patient_id"].tolist() == ["mine/1", "mine/1", "mine/2", "mine/3"]
-    assert frame["lesion_id"].tolist() == ["mine/1/1", "mine/1/2", "mine/2/1", "mine/3/1"]
+    assert frame["patient_id"].tolist() == ["clinic/1", "clinic/1", "clinic/2", "clinic/3"]
+    assert frame["lesion_id"].tolist() == ["clinic/1/1", "clinic/1/2", "clinic/2/1", "clinic/3/1"]
     assert frame["tone"].astype(object).tolist()[0] == 6 and frame["tone"].isna().tolist() == [False, True, False, False]
     assert frame["clinic"].tolist() == ["north", "south", "south", "south"] and "place" not in frame
-    assert frame["light"].tolist() == ["dim", "harsh", "dim", "dim"] and frame["split"].tolist()[0] == "train"
+    assert frame["light"].tolist() == ["dim", "harsh", "dim", "dim"] and frame["split_in_table"].tolist()[0] == "train"
     assert any("1 image files in the folder are not in list.csv" in note for note in records.notes)
     assert not any("patient of its own" in note for note in records.notes)
 
@@ -108,10 +112,11 @@ def test_links_that_leave_the_folder_are_refused(tmp_path, builders):
     (folder / "b").symlink_to(outside / "c")
     (folder / "loop").symlink_to(folder)
     (folder / "nowhere.jpg").symlink_to(tmp_path / "gone.jpg")
+    (folder / "knot.jpg").symlink_to("knot.jpg")
     records = read(folder)
     assert records.frame["image_id"].tolist() == ["a/000.jpg", "a/001.jpg", "a/own.jpg"] and records.frame["mask"].isna().all()
     reasons = records.refused.set_index("image_id")["reason"]
-    assert set(reasons.index) == {"a/stolen.jpg", "b/000.jpg", "b/001.jpg", "nowhere.jpg"}
+    assert set(reasons.index) == {"a/stolen.jpg", "b/000.jpg", "b/001.jpg", "nowhere.jpg", "knot.jpg"}
     assert reasons["a/stolen.jpg"].startswith("a/stolen.jpg is a link that leaves") and reasons["b/000.jpg"].startswith("b is a link")
 
 
@@ -141,3 +146,65 @@ def test_listing_skips_hidden_files_and_takes_any_extension(tmp_path, builders):
     listing = list_images(tmp_path)
     assert listing.files == ["a.jpeg", "b.PNG"] and listing.by_stem("b") == "b.PNG" and listing.by_stem("c") is None
     assert listing.resolve("./a.jpg") == ("a.jpeg", None)
+
+
+def test_white_space_around_cells_is_nothing(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"x": 3})
+    frame = read(tmp_path, **table(tmp_path, "file , patient, label,hospital\nx/000.jpg,A0,a ,Saint  Mary\nx/001.jpg, A0,a,\tSaint  Mary \n"
+                                             "x/002.jpg,\u00a0A0\u00a0,a,\n")).frame
+    assert set(frame["patient_id"]) == {"clinic/A0"} and set(frame["diagnosis"]) == {"a"}
+    assert frame["hospital"].tolist()[:2] == ["Saint  Mary"] * 2 and frame["hospital"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("header", ["file,label,note,note", "file,label,note, note"])
+def test_a_header_with_a_column_twice_is_an_error(tmp_path, builders, header):
+    builders["build_class_folders"](tmp_path, {"x": 1})
+    with pytest.raises(DataError, match="has the column 'note' twice; rename"):
+        read(tmp_path, **table(tmp_path, f"{header}\nx/000.jpg,a,b,c\n"))
+
+
+@pytest.mark.parametrize(("header", "kept"), [
+    ("file,path,label", {"path_in_table"}),
+    ("file_name,path,label", {"path_in_table"}),
+    ("path,file,label", {"path_in_table"}),
+    ("mask,mask_path,file,label", {"mask_path_in_table"}),
+    ("file,label,diagnosis", {"label_in_table"}),
+])
+def test_two_known_spellings_in_one_table(tmp_path, builders, header, kept):
+    builders["build_class_folders"](tmp_path, {"x": 1})
+    records = read(tmp_path, **table(tmp_path, header + "\n" + ",".join(["x/000.jpg"] * len(header.split(","))) + "\n"))
+    assert set(records.extras) == kept and len(records.frame) == 1
+
+
+def test_columns_called_like_ours_keep_their_values_under_another_name(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"x": 1})
+    assert {*COLUMNS, *SAMPLES, "split", "region", "ita_group"} == RESERVED
+    odd = sorted(RESERVED - {"file", "diagnosis"})
+    columns = {"file": "picture", "diagnosis": "what", "tone": "skin", "age": "years", "clinic": "place", "width": "breadth"}
+    names = [name for name in odd if name not in ("mask_path", "patient_id", "lesion_id", "image_id", "domain", "mask", "sex", "site")]
+    header = [*columns.values(), *names, "file", "clinic"]
+    frame = read(tmp_path, columns=columns, **table(tmp_path, ",".join(header) + "\nx/000.jpg,a,3,40," + ",".join(header[4:]) + "\n")).frame
+    assert frame.columns.is_unique
+    row = frame.iloc[0]
+    assert (row["file"], row["diagnosis"], row["tone"], row["age"], row["clinic"]) == ("x/000.jpg", "a", 3, 40, "place")
+    assert row["width_in_table"] == "breadth" and row["width_in_table_in_table"] == "width"
+    for name in ("path", "label", "group", "split", "sha256", "ita", "height", "region", "ita_group", "cluster_id", "file",
+                 "clinic", "dataset", "tone", "age"):
+        assert row[f"{name}_in_table"] == name
+
+
+def test_files_whose_names_no_table_can_hold_are_refused_one_by_one(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"a": 2})
+    picture = (tmp_path / "a" / "000.jpg").read_bytes()
+    for name in (b"bad\xff.jpg", b"back\\slash.jpg", "größe.jpg".encode()):
+        with open(os.path.join(os.fsencode(tmp_path), b"a", name), "wb") as file:
+            file.write(picture)
+    os.symlink(b"/etc/hosts", os.path.join(os.fsencode(tmp_path), b"a", b"out\xfe.jpg"))
+    records = read(tmp_path)
+    assert records.frame["image_id"].tolist() == ["a/000.jpg", "a/001.jpg", "a/größe.jpg"]
+    reasons = records.refused.set_index("file")["reason"].to_dict()
+    assert {file: reason.split("; ")[0] for file, reason in reasons.items()} == {
+        "a/bad\\xff.jpg": "a/bad\\xff.jpg: the name is not UTF-8 text",
+        "a/back\\slash.jpg": "a/back\\slash.jpg: the name has a backslash, which tables read as a folder",
+        "a/out\\xfe.jpg": "a/out\\xfe.jpg is a link that leaves the data folder"}
+    records.refused.to_csv(tmp_path / "refused.csv")                    # UTF-8 throughout

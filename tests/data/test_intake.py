@@ -26,7 +26,8 @@ AB = Labels(classes={"a": ["a"], "b": ["b"]})
 
 def bring(folders, labels, *, groups=None, options=None, **more):
     """Take in {title: (dataset, folder)}."""
-    sources = [Source(dataset=dataset, name=title, **(options or {}).get(title, {})) for title, (dataset, _) in folders.items()]
+    options = {title: {"folder": title, **(options or {}).get(title, {})} for title in folders}
+    sources = [Source(dataset=dataset, name=title, **options[title]) for title, (dataset, _) in folders.items()]
     return take_in(sources, labels, groups or Groups(), {title: folder for title, (_, folder) in folders.items()}, **more)
 
 
@@ -104,8 +105,8 @@ def test_wrong_columns_list_the_right_ones(made_up_ham10000):
         bring({"h": ("ham10000", made_up_ham10000)}, Labels(column="dx", classes={"a": ["nv"], "b": ["mel"]}))
     with pytest.raises(DataError, match=r"groups\.column is 'skin', which no source has; there are .*sex"):
         bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="skin"))
-    with pytest.raises(DataError, match=r"groups\.values: male stands in m and in all"):
-        values = {"m": ["male"], "all": ["male", "female"]}
+    with pytest.raises(DataError, match=r"groups\.values: male stands in m and in both"):
+        values = {"m": ["male"], "both": ["male", "female"]}
         bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="sex", values=values))
 
 
@@ -183,15 +184,95 @@ def test_a_release_read_twice_is_an_error_and_own_folders_get_their_name(made_up
 def test_identical_images_are_one_cluster_and_leave_training_when_a_judge_has_them(tmp_path, builders):
     own = builders["build_class_folders"](tmp_path / "own", {"a": 40, "b": 40})
     judge = builders["build_class_folders"](tmp_path / "judge", {"a": 2, "b": 2}, first_seed=9_000)
-    (own / "b" / "000.jpg").write_bytes((own / "a" / "000.jpg").read_bytes())
+    (own / "a" / "039.jpg").write_bytes((own / "a" / "000.jpg").read_bytes())
     (judge / "a" / "000.jpg").write_bytes((own / "a" / "007.jpg").read_bytes())
     folders = {"own": ("image_folder", own), "judge": ("image_folder", judge)}
     intake = bring(folders, AB, options={"own": {"max_quarantined": 0.02}, "judge": {"role": "test_only"}})
     clusters = intake.samples.set_index(["dataset", "path"])["cluster_id"]
-    assert clusters["own", "a/000.jpg"] == clusters["own", "b/000.jpg"] and clusters.nunique() == 82
+    assert clusters["own", "a/000.jpg"] == clusters["own", "a/039.jpg"] and clusters.nunique() == 82
     assert intake.quarantine[["image_id", "kind", "reason"]].values.tolist() == [
         ["own/a/007.jpg", "refused", "its patient or an identical image is in a test-only source (judge)"]]
     assign_splits(intake.samples, {"train": 0.7, "validation": 0.15, "test": 0.15}, 0, test_only=["judge"])
+
+
+def folder_with_tables(folder, builders, *tables):
+    """One folder of twelve images and a table t<n>.csv for each list of (image, label, patient, group)."""
+    for i in range(12):
+        builders["draw_jpeg"](folder / f"{i}.jpg", i)
+    for n, rows in enumerate(tables):
+        lines = [f"{image}.jpg,{label},{patient},{group},x{label}" for image, label, patient, group in rows]
+        (folder / f"t{n}.csv").write_text("\n".join(["file,diagnosis,patient,group,label", *lines]) + "\n")
+    return folder
+
+
+def test_two_tables_of_one_folder_share_their_patients(tmp_path, builders):
+    train = [(i, "ab"[i % 2], f"A{i}", "") for i in range(8)]
+    test = [(8 + i, "ab"[i % 2], f" A{i}", "") for i in range(2)] + [(10, "a", "B0", ""), (11, "b", "B1", "")]
+    folder = folder_with_tables(tmp_path / "c", builders, train, test)
+    options = {"train": {"folder": "c", "table": "t0.csv", "max_quarantined": 0.5},
+               "test": {"folder": "./c/", "table": "t1.csv", "role": "test_only"}}
+    folders = {"train": ("image_folder", folder), "test": ("image_folder", folder)}
+    intake = bring(folders, AB, options=options)
+    reason = "its patient or an identical image is in a test-only source (test)"
+    assert intake.quarantine[["dataset", "file", "kind", "reason"]].values.tolist() == [
+        ["train", "0.jpg", "refused", reason], ["train", "1.jpg", "refused", reason]]
+    assert check_account(intake)["used"].to_dict() == {"train": 6, "test": 4}
+    options["train"]["folder"] = "elsewhere"                # another folder's A0 is another person, but this is the same folder
+    with pytest.raises(DataError, match="train and test: the folders elsewhere and c are one folder"):
+        bring(folders, AB, options=options)
+    folders["train"] = ("image_folder", folder_with_tables(tmp_path / "e", builders, train))
+    assert check_account(bring(folders, AB, options=options))["used"].to_dict() == {"train": 8, "test": 4}
+
+
+@pytest.mark.parametrize("image_ids", [False, True])
+def test_a_file_that_two_tables_list_is_one_image(tmp_path, builders, image_ids):
+    folder = folder_with_tables(tmp_path / "c", builders)
+    header = "image_id,file,dx" if image_ids else "file,dx"         # numbers that start again in each table are no one's name
+    for name, images in (("t0", range(8)), ("t1", (7, 8, 9, 10, 11))):
+        rows = [f"{n},{i}.jpg,{'ab'[i % 2]}" if image_ids else f"{i}.jpg,{'ab'[i % 2]}" for n, i in enumerate(images)]
+        (folder / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+    folders = {"train": ("image_folder", folder), "test": ("image_folder", folder)}
+    options = {"train": {"folder": "c", "table": "t0.csv", "max_quarantined": 0.5}, "test": {"folder": "c", "table": "t1.csv"}}
+    intake = bring(folders, AB, options=options)
+    assert len(intake.samples) == 13 and intake.samples["cluster_id"].nunique() == 12
+    assert any(note.startswith("1 images are exact copies of another with the same label (first: test/") for note in intake.notes)
+    options["test"]["role"] = "test_only"
+    intake = bring(folders, AB, options=options)
+    assert intake.quarantine[["dataset", "file"]].values.tolist() == [["train", "7.jpg"]] and intake.samples["cluster_id"].nunique() == 12
+    assert not any("exact copies" in note for note in intake.notes)
+
+
+def test_identical_images_with_different_labels_are_refused(tmp_path, builders):
+    own = builders["build_class_folders"](tmp_path / "own", {"a": 5, "b": 5})
+    other = builders["build_class_folders"](tmp_path / "other", {"b": 4}, first_seed=9_000)
+    for copy in (own / "b" / "000.jpg", own / "a" / "004.jpg", other / "b" / "000.jpg"):
+        copy.write_bytes((own / "a" / "000.jpg").read_bytes())
+    for copy in (own / "b" / "003.jpg", own / "b" / "004.jpg", other / "b" / "003.jpg"):
+        copy.write_bytes((own / "b" / "002.jpg").read_bytes())
+    options = {"own": {"max_quarantined": 1}, "other": {"max_quarantined": 1}}
+    folders = {"own": ("image_folder", own), "other": ("image_folder", other)}
+    intake = bring(folders, AB, options=options)
+    assert intake.quarantine[["dataset", "file", "kind", "reason"]].values.tolist() == [
+        [*place, "refused", "identical image carries the labels a and b"]
+        for place in (("other", "b/000.jpg"), ("own", "a/000.jpg"), ("own", "a/004.jpg"), ("own", "b/000.jpg"))]
+    assert check_account(intake)["used"].to_dict() == {"own": 7, "other": 3}
+    assert [note for note in intake.notes if "copies" in note] == [
+        "3 images are exact copies of another with the same label (first: other/b/003.jpg and own/b/002.jpg); they stay, each copy in the "
+        "same split as the other, and count more than once"]
+    one_class = Labels(classes={"both": ["a", "b"], "none": ["c"]})
+    (own / "c").mkdir()
+    builders["draw_jpeg"](own / "c" / "000.jpg", 77)
+    assert check_account(bring(folders, one_class, options=options))["refused"].sum() == 0          # labels count, not diagnoses
+
+
+def test_a_readers_own_group_and_label_columns_can_be_named(tmp_path, builders):
+    folder = folder_with_tables(tmp_path, builders, [(i, "ab"[i % 2], f"p{i}", "uv"[i // 6]) for i in range(12)])
+    labels = Labels(column="label", classes={"a": ["xa"], "b": ["xb"]})
+    intake = bring({"m": ("image_folder", folder)}, labels, groups=Groups(column="group", values={"U": ["u"], "V": ["v"]}),
+                   options={"m": {"table": "t0.csv"}})
+    assert intake.samples["group"].value_counts().to_dict() == {"U": 6, "V": 6}
+    assert (intake.samples["label"] == intake.samples["diagnosis"]).all() and {"group_in_table", "label_in_table"} <= set(intake.facts)
+    write_table("samples", intake.samples.assign(split="train"), tmp_path / "samples.parquet")
 
 
 FATES = st.sampled_from(["good", "good", "good", "missing", "empty", "text", "cut", "tiny", "outside", "twice", "nameless", "left out"])
@@ -250,3 +331,14 @@ def test_a_source_of_which_all_is_excluded_does_no_harm(tmp_path, builders):
     intake = bring({"x": ("image_folder", one), "y": ("image_folder", two)}, Labels(classes={"a": ["a", "aa"], "b": ["b"]}, exclude=["c"]))
     assert check_account(intake)["excluded"].to_dict() == {"x": 0, "y": 3}
     assert "labels.classes: no row has diagnosis 'aa' (class a)" in intake.notes
+
+
+def test_a_table_with_file_and_path_and_mask_and_mask_path_comes_in(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"x": 4})
+    builders["draw_mask"](tmp_path / "x" / "m.png")
+    lines = [f"x/00{i}.jpg,/somewhere/{i},x/m.png,far/m.png,{'ab'[i % 2]},train,7" for i in range(4)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,path,mask,mask_path,diagnosis,split,sha256", *lines]) + "\n")
+    intake = bring({"m": ("image_folder", tmp_path)}, AB, options={"m": {"table": "t.csv"}})
+    assert intake.samples["path"].tolist() == [f"x/00{i}.jpg" for i in range(4)] and set(intake.samples["mask_path"]) == {"x/m.png"}
+    assert intake.samples["sha256"].str.len().eq(64).all()
+    assert {"path_in_table", "mask_path_in_table", "split_in_table", "sha256_in_table"} <= set(intake.facts)

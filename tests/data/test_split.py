@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.data.errors import DataError
-from lib.data.split import assign_splits, cluster_ids
+from lib.data.split import assign_splits, cluster_ids, missing_from_test
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -173,3 +173,13 @@ def test_clusters_are_named_after_a_patient_and_never_share_a_name():
     assert names.tolist()[:3] == ["p1", "p1", "c"] and names.nunique() == 4
     with pytest.raises(DataError, match="not in the table: nobody"):
         cluster_ids(frame, [("i00000", "nobody")])
+
+
+def test_classes_without_a_test_image_are_named():
+    frame = people([(f"p{n}", f"l{n}", f"s{n}", "abc"[n % 3], "x") for n in range(90)])
+    frame["dataset"] = np.where((frame["label"] == "a") & (frame.index < 30), "judge", "own")
+    frame = clustered(frame)
+    judged = frame.assign(split=assign_splits(frame, {"train": 0.8, "validation": 0.2, "test": 0}, 0, test_only=["judge"]))
+    assert missing_from_test(judged, ["c", "a", "b"]) == ["no test image of class c: it cannot be judged",
+                                                          "no test image of class b: it cannot be judged"]
+    assert missing_from_test(frame.assign(split=assign_splits(frame, SHARES, 0)), ["a", "b", "c"]) == []

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from lib.data.errors import DataError
+from lib.data.prepare import split_samples
 from lib.data.split import assign_splits, cluster_ids
 from lib.data.split_file import reuse_splits, write_splits
+from lib.study import Data, Source, Split
 
 
 @pytest.fixture
@@ -78,3 +80,21 @@ def test_test_only_sources_stay_test(frame, tmp_path):
     frame.assign(split="train")[["image_id", "split"]].to_csv(path, index=False)
     with pytest.raises(DataError, match="images of test-only sources are in another split"):
         reuse_splits(judge, path, test_only=["judge"])
+
+
+def test_names_with_white_space_around_them_come_back(frame, tmp_path):
+    frame = frame.assign(image_id=" " + frame["image_id"])              # a file in a folder called " a"
+    write_splits(frame, tmp_path / "s.csv")
+    assert reuse_splits(frame, tmp_path / "s.csv")[0].equals(frame["split"])
+
+
+def test_split_file_lies_under_the_data_root(frame, tmp_path):
+    data, root = Data(sources=[Source(dataset="image_folder", name="own")]), tmp_path / "data"
+    (root / "lists").mkdir(parents=True)
+    for path in (tmp_path / "s.csv", root / "lists" / "s.csv"):
+        write_splits(frame, path)
+    samples = frame.drop(columns="split")
+    assert split_samples(samples, data, Split(file="lists/s.csv"), root)["split"].equals(frame["split"])
+    for file, why in ((str(root / "lists/s.csv"), "is an absolute path"), ("../s.csv", "leads out"), ("lists/../../s.csv", "leads out")):
+        with pytest.raises(DataError, match=rf"split\.file: .*{why}.*it is read under DATA_ROOT"):
+            split_samples(samples, data, Split(file=file), root)

@@ -67,6 +67,9 @@ def test_unknown_label_then_empty_class_then_one_patient_then_fine(project):
     assert done.returncode == 0, done.stderr
     assert (project.root / "outputs" / "mine" / "01_eda" / "samples.parquet").is_file()
     assert not (project.root / "outputs" / "mine" / "01_eda" / "01_eda.failed.ipynb").exists()
+    assert "up to date" in project.run("--status", "--until", "01", study="params/mine.yaml").stdout
+    write_pictures(project, b=7)                                           # one more picture makes the study stale
+    assert "files of image_folder changed" in project.run("--status", study="params/mine.yaml").stdout
 
 
 def test_too_many_bad_images_leave_the_list(project):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.metrics.estimate import Estimate, number
-from lib.metrics.gap import extremes, largest_gap
+from lib.metrics.gap import extremes
 from lib.metrics.registry import MEASURES, get_measure
 
 
@@ -27,6 +27,9 @@ def test_reads_well():
     assert str(Estimate.missing("7 positives, needs 20", n=40)) == "not estimable: 7 positives, needs 20"
     assert number(-0.0001) == "0.000" and number(math.nan) == "–"
     assert number(-2.5, digits=1) == "−2.5" and number(0.05, signed=True) == "+0.050"
+    assert number(None) == "–" and number(-1234) == "−1,234" and number(12345.678, 1, signed=True) == "+12,345.7"
+    assert number(math.inf) == "∞" and number(-math.inf) == "−∞" and number(0, signed=True) == "0"
+    assert number(np.float32(0.25), 2) == "0.25" and number(np.int64(1000)) == "1,000"
 
 
 def test_undefined_draws():
@@ -42,11 +45,7 @@ def test_undefined_draws():
         Estimate.from_draws([1.0], confidence=95)
 
 
-def test_gaps():
-    values = {"a": np.array([0.5, 0.9, np.nan]), "b": np.array([0.7, 0.2, 0.4]), "c": np.array([0.6, np.nan, np.nan])}
-    np.testing.assert_allclose(largest_gap(values), [0.2, 0.7, np.nan])
-    assert largest_gap({"a": 0.5, "b": 0.7}) == pytest.approx(0.2)
-    assert math.isnan(largest_gap({"a": 0.5})) and math.isnan(largest_gap({}))
+def test_extremes():
     assert extremes({"a": 0.5, "b": 0.7, "c": 0.6, "d": math.nan}) == ("a", "b")
     assert extremes({"a": 0.5, "b": 0.7, "c": 0.6}, higher_is_better=False) == ("b", "a")
     with pytest.raises(ValueError, match="got 1 of 2"):

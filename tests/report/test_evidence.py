@@ -1,14 +1,19 @@
 """Notebook 09's figures and sentences: end points as in the table, and no word that an interval does not carry."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.report.comparisons import higher_is_better, pick, read_interval, title_of
+from lib.metrics.registry import MEASURES
+from lib.report.comparisons import higher_is_better, pick, title_of
 from lib.report.evidence import plot_arms, plot_differences, plot_gaps
 from lib.report.evidence_words import describe_arms, describe_differences, describe_gaps
+from lib.report.words import estimate
+from lib.stats.verdict import judge
 
 pytestmark = pytest.mark.filterwarnings("error")
 NASTY = "<script>a_b*c$x^2$ \\alpha & 日本"
@@ -32,30 +37,36 @@ def differences() -> pd.DataFrame:
 
 # ── what an interval says ────────────────────────────────────────────────────────────────────────────────────────
 
-@pytest.mark.parametrize(("low", "high", "reading"), [
-    (0.03, 0.07, "better by more than the margin"), (0.01, 0.07, "better"), (0.005, 0.015, "better by less than the margin"),
-    (-0.07, -0.03, "worse by more than the margin"), (-0.07, -0.01, "worse"), (-0.015, -0.005, "worse by less than the margin"),
-    (-0.01, 0.01, "equivalent"), (-0.03, 0.01, "cannot tell"), (-0.01, 0.03, "cannot tell"), (-0.03, 0.03, "cannot tell"),
-    (0.0, 0.01, "equivalent"), (0.0, 0.05, "cannot tell"), (0.02, 0.05, "better"), (-0.02, 0.01, "cannot tell"),
-    (NAN, 0.1, "not estimable"),
+@pytest.mark.parametrize(("low", "high", "words"), [
+    (0.03, 0.07, "a is better than real in {}, by more than the margin of 0.02; {}"),
+    (0.01, 0.07, "a is better than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
+    (0.02, 0.05, "a is better than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
+    (0.005, 0.015, "a and real differ by less than the margin of 0.02 in {}; {}, though probably not zero"),
+    (-0.07, -0.03, "a is worse than real in {}, by more than the margin of 0.02; {}"),
+    (-0.07, -0.01, "a is worse than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
+    (-0.015, -0.005, "a and real differ by less than the margin of 0.02 in {}; {}, though probably not zero"),
+    (-0.01, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
+    (0.0, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
+    *((low, high, "a and real cannot be told apart in {}; {} contains zero")
+      for low, high in ((-0.03, 0.01), (-0.01, 0.03), (-0.03, 0.03), (0.0, 0.05), (-0.02, 0.01))),
+    (NAN, 0.1, "a and real cannot be compared in {} (not estimable: no reason given)"),
 ])
-def test_reading_of_an_interval(low, high, reading):
-    assert read_interval(low, high, 0.02) == reading
-    swapped = {"better": "worse", "worse": "better"}
-    words = reading.split(" ", 1)
-    assert read_interval(low, high, 0.02, higher_is_better=False) == " ".join([swapped.get(words[0], words[0]), *words[1:]])
+def test_reading_of_an_interval(low, high, words, monkeypatch):
+    table = rows(("a", "all", np.mean([low, high]), low, high, ""), baseline="real")
+    numbers = f"difference {estimate(table['value'][0], low, high)}"
+    assert describe_differences(table, margin=0.02) == [f"Everybody: {words.format('sensitivity', numbers)}."]
+    monkeypatch.setitem(MEASURES, "sensitivity", dataclasses.replace(MEASURES["sensitivity"], higher_is_better=False))
+    swapped = words.replace("better", "?").replace("worse", "better").replace("?", "worse")
+    assert describe_differences(table, margin=0.02) == [f"Everybody: {swapped.format('sensitivity', numbers)}."]
 
 
 @settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.001, 0.5))
-def test_nothing_is_better_unless_zero_is_outside(a, b, margin):
+def test_the_words_are_those_of_the_verdict(a, b, margin):
     low, high = sorted((a, b))
-    reading = read_interval(low, high, margin)
-    assert reading.startswith("better") == (low > 0) and reading.startswith("worse") == (high < 0)
-    if "more than" in reading:
-        assert min(abs(low), abs(high)) > margin
-    if "less than" in reading or reading == "equivalent":
-        assert max(abs(low), abs(high)) < margin
+    sentence = describe_differences(rows(("a", "all", (low + high) / 2, low, high, ""), baseline="real"), margin=margin)[0]
+    opening = {"better": "a is better", "worse": "a is worse", "equivalent": "a and real differ", "cannot tell": "a and real cannot"}
+    assert sentence.startswith(f"Everybody: {opening[judge(low, high, margin)]} ")
 
 
 def test_differences_in_words(differences):
@@ -74,8 +85,8 @@ def test_small_differences_in_words():
     small = rows(("a", "all", 0.0, -0.01, 0.01, ""), ("b", "all", 0.01, 0.005, 0.015, ""), baseline="real")
     assert describe_differences(small, margin=0.02, confidence=0.9) == [
         "Everybody: a and real differ by less than the margin of 0.02 in sensitivity; difference 0.000 (−0.010 to 0.010).",
-        "Everybody: b is better than real in sensitivity, but by less than the margin of 0.02, so it does not matter; "
-        "difference 0.010 (0.005–0.015).",
+        "Everybody: b and real differ by less than the margin of 0.02 in sensitivity; difference 0.010 (0.005–0.015), "
+        "though probably not zero.",
         "2 comparisons with 90% intervals are shown, not corrected for their number.",
     ]
 

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from lib.report.grids import cell_grid, image_grid, small_picture
-from lib.report.style import arm_colours, arm_markers, group_colours, house_style, new_figure, printable, shorten, text_on, thin, wrap
+from lib.report.grids import cell_grid, small_picture
+from lib.report.style import arm_colours, arm_markers, group_colours, house_style, new_figure, printable, shorten, text_on, wrap
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -23,13 +23,12 @@ def test_colours_belong_to_places_and_groups_darken():
     assert text_on("white") != text_on("black")
 
 
-def test_wrap_shorten_thin():
+def test_wrap_shorten():
     assert wrap("basal cell carcinoma", 12) == "basal cell\ncarcinoma"
     long = wrap("a rather long diagnosis name number 11", 12, 2)
     assert long.count("\n") == 1 and "…" in long and long.endswith("11") and max(map(len, long.split("\n"))) <= 12
     assert wrap("", 10) == "" and wrap("x" * 50, 10, 1) == shorten("x" * 50, 10)
     assert len(shorten("abcdefghij", 6)) == 6
-    assert thin("abc", 5) == [0, 1, 2] and thin(range(100), 5) == [0, 25, 50, 74, 99]
 
 
 def test_signs_that_the_font_lacks_are_replaced():
@@ -85,15 +84,12 @@ def test_cell_grid_is_drawn_alike_twice_and_checks_lengths(samples, draw):
     draw(cell_grid(pictures(0), samples["label"][:0], samples["group"][:0]))
 
 
-def test_image_grid(draw, texts, fits):
-    mixed = [*pictures(3), np.zeros((300, 100, 3), np.uint8)]
-    figure = image_grid(mixed, titles=["a", "$b$", "<c>", "a long title that needs several lines"], columns=3, title="Which?")
+def test_pictures_of_any_shape_stay_small(draw, fits):
+    mixed = [*pictures(3), np.zeros((900, 300, 3), np.uint8)]
+    figure = cell_grid(mixed, pd.Series(["a", "$b$", "<c>", "d"]), pd.Series(["x"] * 4), per_cell=1)
     draw(figure)
-    assert texts(figure, "title") == ["a", "$b$", "<c>", "a long title that needs several lines"] and fits(figure)
+    assert fits(figure) and len(figure.axes[0].images) == 4
     assert max(max(image.get_array().shape) for image in figure.axes[0].images) <= 256
-    draw(image_grid([], title="Nothing?"))
-    with pytest.raises(ValueError, match="4 pictures and 1 titles"):
-        image_grid(mixed, titles=["a"], title="x")
 
 
 def test_pictures_are_averaged_down_never_up():

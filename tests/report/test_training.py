@@ -216,6 +216,14 @@ def test_no_threshold_no_point(draw):
     assert operating_points([], [0]).empty
 
 
+def test_operating_points_by_hand():
+    rows = [(0, 0, [0.6, 0.2, 0.2]), (0, 0, [0.2, 0.6, 0.2]), (0, 0, [0.1, 0.1, 0.8]), (0, 2, [0.3, 0.2, 0.5]), (0, 2, [0.1, 0.1, 0.8]),
+            (1, 2, [0.1, 0.1, 0.8])]
+    points = operating_points(read_answers(make_predictions(rows), CLASSES), [0, 1])
+    assert list(points) == ["seed", "threshold", "sensitivity", "specificity", "precision"] and points["seed"].tolist() == [0, 1]
+    np.testing.assert_allclose(points.iloc[:, 1:], [[0.5, 2 / 3, 1 / 2, 2 / 3], [0.5, np.nan, 1, np.nan]])
+
+
 def test_twelve_classes_with_long_names(draw, fits):
     classes = [f"a rather long name of a diagnosis, the {i}th, $x_{i}$" for i in range(12)]
     predictions = drawn_at_random(12, 200)

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from lib.metrics.gap import largest_gap
 from lib.metrics.registry import MEASURES, get_measure
 from lib.stats.bootstrap import image_weights, make_design, seed_weights
-from lib.stats.compare import BIASED, ONE_SEED, differences, gap_differences, gaps, per_arm
+from lib.stats.compare import BIASED, ONE_SEED, differences, gaps, per_arm
 from lib.stats.evaluate import evaluate
 from lib.stats.support import count_support
+from lib.stats.verdict import give_verdict
+from lib.study import Primary
 
 CLASSES = ["melanoma", "nevus", "other"]
 GROUPS = ["I–II", "III–IV", "V–VI"]
@@ -89,7 +90,7 @@ def test_shape_and_counts_of_the_tables(evaluation, predictions):
 
 def test_row_order_changes_nothing_and_the_seed_changes_only_intervals(evaluation, predictions):
     again = evaluate(predictions.sample(frac=1, random_state=3), METRICS, arms=["real", "oversampled"], **OPTIONS)
-    for make in (per_arm, gaps, lambda e: differences(e, "real"), lambda e: gap_differences(e, "real")):
+    for make in (per_arm, gaps, lambda e: differences(e, "real")):
         pd.testing.assert_frame_equal(make(again), make(evaluation), check_exact=True)
     other = per_arm(evaluate(predictions, METRICS, arms=["real", "oversampled"], seed=1, **OPTIONS))
     pd.testing.assert_series_equal(other["value"], per_arm(evaluation)["value"], check_exact=True)
@@ -133,10 +134,8 @@ def test_gaps(evaluation):
         assert found["value"] == pytest.approx(by_group.max() - by_group.min())
         assert (found["worst"], found["best"]) == (by_group.idxmin(), by_group.idxmax())
         assert BIASED in found["note"]
-        keys = {group: evaluation.key(metric, group) for group in GROUPS}
-        arms = [largest_gap({g: evaluation.draws_of(a, "small_cnn", key) for g, key in keys.items()}) for a in ("oversampled", "real")]
-        change = row(gap_differences(evaluation, "real"), metric=metric)
-        np.testing.assert_allclose(change[["low", "high"]].astype(float), np.quantile(arms[0] - arms[1], [0.025, 0.975]))
+        pair = [evaluation.draws_of(arm, "small_cnn", evaluation.key(metric, found[which])) for which in ("best", "worst")]
+        np.testing.assert_allclose(found[["low", "high"]].astype(float), np.quantile(pair[0] - pair[1], [0.025, 0.975]))
     assert (table["low"] <= table["value"]).all() and (table["low"] < 0).any()      # the named pair may turn round
 
 
@@ -147,7 +146,6 @@ def test_a_planted_gap_is_found(make):
     evaluation = evaluate(table, ["auroc"], **OPTIONS)
     found = row(gaps(evaluation), arm="real")
     assert found["worst"] == "V–VI" and found["low"] > 0.3
-    assert row(gap_differences(evaluation, "real"), arm="oversampled")["high"] < -0.2
 
 
 # ── too few ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,6 +192,21 @@ def test_a_class_of_few_patients_is_left_out_of_the_mean_and_named(make):
     assert row(per_arm(evaluation), arm="real", group="I–II")["note"] == ""
 
 
+def test_classes_of_few_images_stay_in_the_mean_and_are_named(make):
+    table = thin_out(make(patients=120, per_patient=4), "V–VI", 2, 18)        # 18 images of five patients
+    options = OPTIONS | {"resamples": 50, "minimum_positives": 20}
+    evaluation = evaluate(table, ["auroc", "sensitivity"], **options)
+    few = "classes with fewer than 20 images: other (18)"
+    for frame in (per_arm(evaluation), differences(evaluation, "real")):
+        small = (frame["metric"] == "auroc") & (frame["group"] == "V–VI")
+        assert (frame.loc[small, "note"] == few).all() and (frame.loc[~small, "note"] == "").all() and small.any()
+    for found in gaps(evaluation).query("metric == 'auroc'").itertuples():
+        assert (f"group V–VI: {few}" in found.note) == ("V–VI" in (found.worst, found.best)) and found.note.count("fewer") <= 1
+    assert not gaps(evaluation).query("metric == 'sensitivity'")["note"].str.contains("fewer").any()
+    found = give_verdict(evaluation, Primary(metric="auroc", group="V–VI"))
+    assert found.sentence.endswith(" Classes with fewer than 20 images: other (18).")
+
+
 def test_groups_without_enough_shared_classes_have_no_gap(make):
     table = make(patients=120, per_patient=4, classes=4)
     for group, scarce in (("I–II", [0, 1]), ("III–IV", [2, 3]), ("V–VI", [2, 3])):
@@ -202,9 +215,8 @@ def test_groups_without_enough_shared_classes_have_no_gap(make):
     options = OPTIONS | {"classes": [*CLASSES, "vascular"], "resamples": 50}
     evaluation = evaluate(table, ["auroc"], **options)
     assert per_arm(evaluation)["value"].notna().all()                # each group alone has two classes …
-    for frame in (gaps(evaluation), gap_differences(evaluation, "real")):
-        assert frame["value"].isna().all()                           # … but all three share none
-        assert frame["note"].str.contains("over the classes that all groups share: 0 of 4 classes").all()
+    assert gaps(evaluation)["value"].isna().all()                    # … but all three share none
+    assert gaps(evaluation)["note"].str.contains("over the classes that all groups share: 0 of 4 classes").all()
     pair = evaluate(table, ["auroc"], **(options | {"groups": ["III–IV", "V–VI"]}))
     assert gaps(pair)["value"].notna().all() and gaps(pair)["note"].str.contains("over melanoma, nevus").all()
 

@@ -6,10 +6,12 @@ import json
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib.stats.compare import differences
 from lib.stats.evaluate import evaluate
-from lib.stats.verdict import give_verdict, judge
+from lib.stats.verdict import give_verdict, judge, lies_beyond
 from lib.study import Primary
 
 CLASSES = ["melanoma", "nevus", "other"]
@@ -21,17 +23,32 @@ OPTIONS = {"classes": CLASSES, "positive": ["melanoma"], "resamples": 300}
     (0.03, 0.05,   "better",      "worse"),
     (-0.05, -0.01, "worse",       "better"),
     (-0.01, 0.01,  "equivalent",  "equivalent"),
+    (-0.015, -0.005, "equivalent", "equivalent"),
     (0.005, 0.015, "equivalent",  "equivalent"),       # surely above zero, surely too small to matter
     (-0.019, 0.0,  "equivalent",  "equivalent"),
     (-0.01, 0.03,  "cannot tell", "cannot tell"),
     (-0.05, 0.05,  "cannot tell", "cannot tell"),
     (-0.01, 0.02,  "cannot tell", "cannot tell"),      # touching the margin is not inside it
+    (0.02, 0.05,   "better",      "worse"),
+    (-0.03, 0.01,  "cannot tell", "cannot tell"),
+    (0.0, 0.01,    "equivalent",  "equivalent"),
     (0.0, 0.05,    "cannot tell", "cannot tell"),      # touching zero does not leave it out
     (math.nan, math.nan, "cannot tell", "cannot tell"),
 ])
 def test_word(low, high, word, if_lower_is_better):
     assert judge(low, high, 0.02) == word
     assert judge(low, high, 0.02, higher_is_better=False) == if_lower_is_better
+
+
+@settings(deadline=None)
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.001, 0.5))
+def test_nothing_is_better_unless_zero_is_outside(a, b, margin):
+    low, high = sorted((a, b))
+    word, inside = judge(low, high, margin), max(abs(low), abs(high)) < margin
+    assert (word == "equivalent") == inside
+    assert (word == "better") == (low > 0 and not inside) and (word == "worse") == (high < 0 and not inside)
+    assert lies_beyond(low, high) == (not low <= 0 <= high)
+    assert lies_beyond(low, high, margin) == (low * high > 0 and min(abs(low), abs(high)) > margin)
 
 
 def test_word_refuses_nonsense():

@@ -97,13 +97,18 @@ def test_a_record_cut_short_counts_as_none(outputs):
 
 
 def test_reasons_are_phrases():
-    old = {"notebook": "1", "sources": {"lib.a": "1", "lib.b": "1"}, "params": {"x": 1, "gone": 2}, "cells": [], "inputs": {"01": "1"}}
-    new = {"notebook": "2", "sources": {"lib.a": "2", "lib.c": "1"}, "params": {"x": 5}, "cells": [1], "inputs": {"01": "2"}}
+    old = {"notebook": "1", "sources": {"lib.a": "1", "lib.b": "1"}, "params": {"x": 1, "gone": 2}, "cells": [], "inputs": {"01": "1"},
+           "folders": {"photos": "1"}}
+    new = {"notebook": "2", "sources": {"lib.a": "2", "lib.c": "1"}, "params": {"x": 5}, "cells": [1], "inputs": {"01": "2"},
+           "folders": {"photos": "2"}}
     assert differences(old, new) == [
-        "the notebook changed", "lib.a changed", "lib.c is new", "lib.b is gone", "x 1 → 5", "gone is gone", "input 01 changed",
-        "its part of the grid changed",
+        "the notebook changed", "lib.a changed", "lib.c is new", "lib.b is gone", "x 1 → 5", "gone is gone",
+        "files of photos changed", "input 01 changed", "its part of the grid changed",
     ]
     assert differences(old, old) == []
+    assert differences({key: value for key, value in old.items() if key != "folders"}, old | {"folders": {}}) == [
+        "made by an earlier version of the workflow",
+    ]
 
 
 # ── events, GPUs, board ──────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ from lib.data.columns import parse_age, parse_text, parse_tone, pick_columns, re
 from lib.data.errors import DataError, shorten
 from lib.data.folders import Listing, leaves_root, list_images
 from lib.data.info import INFO
-from lib.data.records import COLUMNS, Records, assemble
+from lib.data.records import Records, add_extras, assemble
 from lib.study import Source
 
 _MASK_SUFFIXES = ("_mask", "_segmentation")
@@ -26,7 +26,11 @@ def read(
     Without a table the first folder on an image's path is its diagnosis, whatever folders lie below; where all first folders
     are called train, val, test and the like, the second is. `<image>_mask` or `<image>_segmentation`, beside the image or
     under a folder `masks`, is its mask. With a table `source.columns` maps our column (file, diagnosis, patient_id, lesion_id,
-    tone, domain, mask, age, sex, site, image_id, or any new name) to the table's; the table's other columns are kept.
+    tone, domain, mask, age, sex, site, image_id, or any new name) to the table's; the table's other columns are kept, as
+    `<name>_in_table` where the project calls a column of its own so.
+
+    Patients and lesions are those of the folder: two sources with tables in one folder share them, so patient 7 of train.csv is
+    patient 7 of test.csv. Where both list the same file, its content (sha256) tells.
     """
     listing = list_images(root)
     return _from_table(source, root, listing) if source.table else _from_folders(source, root, listing)
@@ -86,11 +90,8 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
         reasons = {**{row: f"mask: {why}" for row, (_, why) in enumerate(masks) if why}, **reasons}
     else:
         columns["mask"] = [_mask_of(file, listing) if file else None for file in files]
-    taken = set(names.values()) - {source.columns[ours] for ours in source.columns if ours not in info.columns}
-    for theirs in table:
-        ours = next((name for name in source.columns if source.columns[name] == theirs and name not in info.columns), theirs)
-        if theirs not in taken:
-            columns[f"{ours}_in_table" if ours in COLUMNS else ours] = table[theirs]
+    add_extras(columns, [(ours, table[theirs]) for ours, theirs in source.columns.items() if ours not in info.columns])
+    add_extras(columns, [(theirs, table[theirs]) for theirs in table if theirs not in set(names.values())])
     notes = [] if "patient_id" in names or "lesion_id" in names else [_own_patient_note(source)]
     extra = len(set(listing.files) - set(files) - set(columns["mask"]))
     if extra:

@@ -9,7 +9,7 @@ from lib.data.columns import parse_tone, pick_columns, read_csv
 from lib.data.errors import DataError
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
-from lib.data.records import Records, assemble
+from lib.data.records import Records, add_extras, assemble
 from lib.study import Source
 
 
@@ -48,7 +48,7 @@ def read(
         "file": [file for file, _ in resolved],
         "mask": masks,
         "tone": parse_tone(table[names["tone"]], path),
-        **{extra: table[extra] for extra in table if extra not in names.values()},
     }
+    add_extras(columns, [(extra, table[extra]) for extra in table if extra not in names.values()])
     reasons = {row: reason for row, (_, reason) in enumerate(resolved) if reason}
     return assemble(source, info, root, columns, listing=listing, reasons=reasons)
