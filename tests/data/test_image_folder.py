@@ -181,7 +181,7 @@ def test_columns_called_like_ours_keep_their_values_under_another_name(tmp_path,
     assert {*COLUMNS, *SAMPLES, "split", "region", "ita_group"} == RESERVED
     odd = sorted(RESERVED - {"file", "diagnosis"})
     columns = {"file": "picture", "diagnosis": "what", "tone": "skin", "age": "years", "clinic": "place", "width": "breadth"}
-    names = [name for name in odd if name not in ("mask_path", "patient_id", "lesion_id", "image_id", "domain", "mask", "sex", "site")]
+    names = [name for name in odd if name not in ("mask_path", "patient_id", "lesion_id", "image_id", "domain", "mask", "sex")]
     header = [*columns.values(), *names, "file", "clinic"]
     frame = read(tmp_path, columns=columns, **table(tmp_path, ",".join(header) + "\nx/000.jpg,a,3,40," + ",".join(header[4:]) + "\n")).frame
     assert frame.columns.is_unique

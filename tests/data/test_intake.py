@@ -107,7 +107,7 @@ def test_wrong_columns_list_the_right_ones(made_up_ham10000):
         bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="skin"))
     with pytest.raises(DataError, match=r"groups\.values: male stands in m and in both"):
         values = {"m": ["male"], "both": ["male", "female"]}
-        bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups(column="sex", values=values))
+        bring({"h": ("ham10000", made_up_ham10000)}, ALL_HAM, groups=Groups.model_construct(column="sex", values=values))
 
 
 def test_groups_by_any_column_and_by_ita(made_up_ham10000):

@@ -65,7 +65,10 @@ def test_pad_ufes_20_comes_in_and_splits_by_patient(real_data):
     labels = Labels(classes={name: [name] for name in INFO["pad_ufes_20"].diagnoses.values()})
     intake = take_in([Source(dataset="pad_ufes_20")], labels, Groups(), {"pad_ufes_20": real_data / "pad_ufes_20"}, threads=2)
     assert intake.account.to_dict("records") == [
-        {"dataset": "pad_ufes_20", "listed": 2_298, "missing": 1_841, "excluded": 0, "refused": 0, "used": 457}]
+        {"dataset": "pad_ufes_20", "listed": 2_298, "missing": 1_841, "excluded": 0, "refused": 2, "used": 455}]
+    refused = intake.quarantine[intake.quarantine["kind"] == "refused"]
+    assert sorted(refused["image_id"]) == ["PAT_419_2767_323", "PAT_419_833_148"]         # one picture, two diagnoses in the release
+    assert set(refused["reason"]) == {"identical image carries the labels actinic_keratosis and squamous_cell_carcinoma"}
     splits = assign_splits(intake.samples, {"train": 0.7, "validation": 0.15, "test": 0.15}, 42)
     assert splits.groupby(intake.samples["patient_id"]).nunique().max() == 1
     assert splits.groupby(intake.samples["label"]).nunique().min() == 3

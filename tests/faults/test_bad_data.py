@@ -29,8 +29,8 @@ def write_study(project, **changes):
 
 
 def write_pictures(project, **folders):
-    rng = np.random.default_rng(0)
     for name, count in folders.items():
+        rng = np.random.default_rng([ord(letter) for letter in name])
         folder = project.root / "pool" / "pictures" / name
         folder.mkdir(parents=True, exist_ok=True)
         for n in range(count):
