@@ -67,8 +67,8 @@ def _sections(plan: Plan, jobs: list[dict], metrics: dict[str, dict]) -> list[di
     for name in sorted({job.stage.name for job in plan.jobs}, key=lambda name: (name != VERDICT_STAGE, name)):
         mine = [job for job in jobs if job["stage"] == name and job["made"]]
         if mine:
-            findings = [sentence for job in mine for sentence in metrics[job["id"]].get("findings", [])]
-            sections.append({"question": plan.of(name)[0].stage.question, "jobs": mine, "findings": findings})
+            shown = [{**job, "findings": metrics[job["id"]].get("findings", [])} for job in mine]
+            sections.append({"question": plan.of(name)[0].stage.question, "jobs": shown})
     return sections
 
 
