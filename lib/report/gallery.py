@@ -15,6 +15,7 @@ import pandas as pd
 from IPython.display import HTML
 from PIL import Image
 
+from lib.data.images import read_image
 from lib.report.words import number
 
 UNKNOWN = "unknown"
@@ -53,9 +54,8 @@ def _cell(cell: pd.DataFrame | None, roots: Mapping[str, Path], folder: Path, pe
 
 
 def _thumbnail(path: Path, image_id: str, folder: Path, side: int) -> str:
-    with Image.open(path) as image:
-        small = image.convert("RGB")
-        small.thumbnail((side, side))
+    small = Image.fromarray(read_image(path))
+    small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "PNG")
     link = quote(os.path.relpath(path, folder).replace(os.sep, "/"))

@@ -123,12 +123,6 @@ class Run:
         """The whole grid of an earlier stage, in the study's order."""
         return [cell for job in self.plan.of(stage) for cell in job.cells]
 
-    def read_metrics(self, stage: str) -> dict[str, dict]:
-        """Job id → its metrics.json."""
-        jobs = self.plan.of(stage)
-        self._require(stage, [job.folder / "metrics.json" for job in jobs])
-        return {job.id: read_json(job.folder / "metrics.json") for job in jobs}
-
     def table_metadata(self, table: str) -> dict:
         """Header of a table (class order and the like), the same in all its chunks. Raises StageError where they differ."""
         from lib.tables import read_metadata
