@@ -14,7 +14,7 @@ from lib.files import write_atomically, write_json
 from lib.process import die_with_parent
 from lib.study import ROOT, Section, Study, fingerprint
 from lib.workflow.checks import load_plan
-from lib.workflow.keys import file_hash, read_json
+from lib.workflow.keys import file_hash
 from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.sources import module_sources
 from lib.workflow.stages import STAGES
