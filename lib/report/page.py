@@ -21,8 +21,12 @@ def notebook_page(
     from nbconvert import HTMLExporter
     from pygments.formatters import HtmlFormatter
 
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _settled(cell.outputs)
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-    body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
+    body, _ = exporter.from_notebook_node(content)
     links = f'<a href="{html.escape(index)}">← report</a><a href="{html.escape(notebook.name)}">this notebook</a>'
     page = notebook.with_suffix(".html")
     write_page(page, title=title, body=f"<nav>{links}{html.escape(title)}</nav><main>{body}</main>",
@@ -43,3 +47,18 @@ def write_page(
         f"<title>{html.escape(title)}</title><style>{extra_css}\n{CSS.read_text(encoding='utf-8')}</style></head>\n<body>{body}</body></html>\n"
     )
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _settled(outputs: list) -> list:
+    """Outputs as a terminal leaves them: of a line that was written over (a progress bar) its last state, nothing where that is blank."""
+    kept = []
+    for output in outputs:
+        last = kept[-1] if kept else None
+        if last is not None and last.output_type == output.output_type == "stream" and last.name == output.name:
+            last.text += output.text
+        else:
+            kept.append(output)
+    for output in kept:
+        if output.output_type == "stream":
+            output.text = "\n".join(line.rsplit("\r", 1)[-1].rstrip() for line in output.text.split("\n"))
+    return [output for output in kept if output.output_type != "stream" or output.text.strip()]

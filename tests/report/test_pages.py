@@ -28,6 +28,18 @@ def test_a_notebook_page_loads_nothing_and_links_back(tmp_path):
     assert "<script" not in page.lower() and not re.search(r"""(src|href)=["']?(https?:)?//""", page)
 
 
+def test_progress_bars_leave_no_trace_and_warnings_stay(tmp_path):
+    def stream(text, name="stderr"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    outputs = [stream("\rwork: 10%"), stream("\rwork: 99%\r         \r"), stream("kept by print", "stdout"),
+               stream("\rbar\rUserWarning: look\n")]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=outputs)])
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    page = notebook_page(tmp_path / "n.ipynb", title="t", index="i").read_text(encoding="utf-8")
+    assert "work:" not in page and "kept by print" in page and "UserWarning: look" in page
+
+
 @pytest.fixture
 def pictures(tmp_path):
     """Three pictures of two classes, one of them without a group, with hostile names."""
@@ -72,9 +84,12 @@ def test_bar_takes_counts_and_shares(capsys):
     advance = bar("work")
     for done in (1, 2, 3):
         advance(done, 3)
-    advance(1, 3)
+    advance(1, 3)                                       # a second round, which is cut short
+    advance(1, 2)                                       # and a third
+    advance(2, 2)
     share = bar("share", "%")
     share(0.5)
     share(1.0)
     shown = capsys.readouterr().err
-    assert "3/3" in shown and "100/100" in shown
+    assert shown.count("0/3") == 2 and shown.count("0/2") == 1 and "0/100" in shown
+    assert shown.rsplit("\r", 1)[-1] == "" and "\x1b" not in shown        # every bar is gone, none was stacked on another
