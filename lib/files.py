@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of `write_atomically` whose process died before the rename. One writer per folder is assumed."""
-    for path in folder.glob(".*.*"):
-        if path.suffix[1:].isdigit() and path.is_file():
+    """Delete temporary files whose process died before the rename: ours (`.name.PID`) and those safetensors writes through (`.tmpXXXXXX`).
+
+    One writer per folder is assumed.
+    """
+    for path in folder.glob(".*"):
+        if path.is_file() and re.fullmatch(r"\..+\.\d+|\.tmp\w{6}", path.name):
             path.unlink(missing_ok=True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from lib.files import write_atomically, write_json
+from lib.files import remove_leftovers, write_atomically, write_json
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class SavedCell:
 
 def save_cell(folder: Path, fingerprint: str, saved: SavedCell) -> None:
     """Write both files atomically, `training.json` last: where it lies, the cell is finished."""
+    remove_leftovers(folder)
     weights = {name: value.detach().cpu().contiguous() for name, value in saved.weights.items()}
     model = folder / "model.safetensors"
     write_atomically(model, lambda temporary: save_file(weights, temporary, metadata={"format": "pt"}))
