@@ -61,4 +61,11 @@ def _settled(outputs: list) -> list:
     for output in kept:
         if output.output_type == "stream":
             output.text = "\n".join(line.rsplit("\r", 1)[-1].rstrip() for line in output.text.split("\n"))
-    return [output for output in kept if output.output_type != "stream" or output.text.strip()]
+    return [output for output in kept if not _is_blank(output)]
+
+
+def _is_blank(output: dict) -> bool:
+    """Streams with nothing left, and widgets, which are dead in a page and would bring a script."""
+    if output.output_type == "stream":
+        return not output.text.strip()
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})

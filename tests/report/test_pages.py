@@ -33,11 +33,12 @@ def test_progress_bars_leave_no_trace_and_warnings_stay(tmp_path):
         return nbformat.v4.new_output("stream", name=name, text=text)
 
     outputs = [stream("\rwork: 10%"), stream("\rwork: 99%\r         \r"), stream("kept by print", "stdout"),
-               stream("\rbar\rUserWarning: look\n")]
+               stream("\rbar\rUserWarning: look\n"),
+               nbformat.v4.new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "bar"})]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=outputs)])
     nbformat.write(notebook, tmp_path / "n.ipynb")
     page = notebook_page(tmp_path / "n.ipynb", title="t", index="i").read_text(encoding="utf-8")
-    assert "work:" not in page and "kept by print" in page and "UserWarning: look" in page
+    assert "work:" not in page and "kept by print" in page and "UserWarning: look" in page and "<script" not in page
 
 
 @pytest.fixture
