@@ -128,3 +128,26 @@ def real_data() -> Path:
     if not root:
         pytest.skip("DATA_ROOT is not set: the real data are not here")
     return Path(root).resolve()
+
+
+# ── truth tests ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+@pytest.fixture
+def report_truth(record_property) -> Callable[..., None]:
+    """Add a row to the table that ends the tests' report: what was simulated, what was found, what must hold."""
+    def add(scenario: str, what: str, studies: int, found: float, low: float, high: float) -> None:
+        record_property("truth", [scenario, what, studies, float(found), float(low), float(high)])
+    return add
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """The truth tests as a table, whether they passed or not."""
+    rows = [value for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
+            for name, value in report.user_properties if name == "truth"]
+    if not rows:
+        return
+    terminalreporter.section("truth tests: simulated studies, nothing trained")
+    width = max(len(row[0]) for row in rows)
+    kind = max(len(row[1]) for row in rows)
+    for scenario, what, studies, found, low, high in sorted(rows):
+        terminalreporter.write_line(f"{scenario:<{width}}  {what:<{kind}}  {studies:>5} studies  {found:7.3f}  must lie in {low:.3f}–{high:.3f}")

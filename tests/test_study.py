@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.study import ROOT, Study, StudyError, fingerprint, load_study, place_of
-from lib.study_file import parse_override
+from lib.study.file import parse_override
 
 GOOD = """\
 name: tiny

@@ -51,9 +51,9 @@ def _metrics(study: Study) -> None:
 def _primary(study: Study) -> None:
     from lib.metrics.registry import get_measure
 
-    name = study.statistics.primary.metric
-    if get_measure(name).needs_positive and not study.labels.positive:
-        raise ValueError(f"{name} needs to know which classes are positive; name them in labels.positive")
+    for primary in study.statistics.primary:
+        if get_measure(primary.metric).needs_positive and not study.labels.positive:
+            raise ValueError(f"{primary.metric} needs to know which classes are positive; name them in labels.positive")
 
 
 CHECKS = {

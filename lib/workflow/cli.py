@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     from lib.study import ROOT
-    from lib.study_file import StudyError, parse_override, written
+    from lib.study.file import StudyError, parse_override, written
     from lib.workflow.checks import load_plan
 
     try:
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stage(text: str) -> str:
-    from lib.study_file import StudyError
+    from lib.study.file import StudyError
     from lib.workflow.stages import STAGES
 
     found = [name for name in STAGES if name == text or name.split("_")[0] == text]

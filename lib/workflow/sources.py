@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 # Plumbing decides what runs, never what comes out: editing it makes nothing stale. Parameter *values* are hashed apart (`keys.py`).
-PLUMBING = ("lib.study", "lib.study_file", "lib.workflow")
+PLUMBING = ("lib.study", "lib.workflow")
 
 
 def notebook_sources(notebook: Path, root: Path) -> dict[str, str]:
@@ -38,7 +38,7 @@ def _hashes(start: set[str], root: Path) -> dict[str, str]:
     todo = set(start)
     while todo:
         name = todo.pop()
-        if name in seen or name in PLUMBING or name.startswith("lib.workflow."):
+        if name in seen or any(f"{name}.".startswith(f"{part}.") for part in PLUMBING):
             continue
         path = _path(name, root)
         seen[name] = _module_hash(path, path.stat().st_mtime_ns)

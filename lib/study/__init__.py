@@ -1,0 +1,24 @@
+"""A study is one YAML file; these models say what may stand in it (DESIGN §4).
+
+Frozen pydantic models, unknown keys refused. Reading, `extends` and overrides are in `lib/study/file.py`.
+"""
+
+from lib.study.data import (
+    Data,
+    Duplicates,
+    Groups,
+    Labels,
+    PhantomOptions,
+    Source,
+    Split,
+)
+from lib.study.file import StudyError
+from lib.study.load import ROOT, load_study, place_of
+from lib.study.model import Study, fingerprint
+from lib.study.section import Section
+from lib.study.work import Augmentation, Classifier, Compute, Explore, Primary, Statistics, Threshold
+
+__all__ = [
+    "ROOT", "Augmentation", "Classifier", "Compute", "Data", "Duplicates", "Explore", "Groups", "Labels", "PhantomOptions", "Primary",
+    "Section", "Source", "Split", "Statistics", "Study", "StudyError", "Threshold", "fingerprint", "load_study", "place_of",
+]

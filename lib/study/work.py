@@ -1,0 +1,117 @@
+"""What a study does with its images: machine, exploration, classifier, statistics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from lib.study.section import Section
+
+
+class Compute(Section):
+    """How the machine is used. Threads change floating-point results, so they belong to the study."""
+
+    threads:   int                           = Field(1, ge=1)        # per job
+    device:    Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["no", "fp16", "bf16"] = "no"                  # mixed precision of training
+
+
+class Explore(Section):
+    """Notebook 01."""
+
+    grid_per_cell: int = Field(2, ge=1, le=12)                       # pictures shown per class × group
+    hair_images:   int = Field(600, ge=0)                            # on how many pictures hair is measured; 0: none
+
+
+class Threshold(Section):
+    """How the operating point is chosen on validation."""
+
+    rule:  Literal["youden", "f1", "sensitivity"] = "youden"
+    value: float = Field(0.9, gt=0, lt=1)                            # wanted sensitivity, for rule: sensitivity
+
+
+class Augmentation(Section):
+    """The classical augmentation arm; defaults of the rare-lesion study."""
+
+    rotation:   float                = Field(30, ge=0, le=180)       # degrees, ±
+    flips:      bool                 = True
+    brightness: float                = Field(0.2, ge=0, lt=1)
+    contrast:   float                = Field(0.2, ge=0, lt=1)
+    saturation: float                = Field(0.2, ge=0, lt=1)
+    hue:        float                = Field(0.1, ge=0, le=0.5)      # turns
+    translate:  float                = Field(0.1, ge=0, lt=1)        # share of the image, ±
+    scale:      tuple[float, float]  = (0.9, 1.1)
+    classes:    list[str]            = []                            # labels to augment; empty: all
+
+    @field_validator("scale")
+    @classmethod
+    def _range(cls, value):
+        if not 0 < value[0] <= value[1]:
+            raise ValueError("expected [low, high] with 0 < low ≤ high")
+        return value
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]                         # the tables keep seeds in 32 bits
+
+
+class Classifier(Section):
+    """Notebook 07. The grid is arms × architectures × seeds."""
+
+    arms:          list[str]     = Field(["real", "classical", "oversampled"], min_length=1)
+    architectures: list[str]     = Field(["small_cnn"], min_length=1)
+    seeds:         list[Seed]    = Field([0, 1, 2], min_length=1)
+    chunk_size:    int           = Field(3, ge=1)                    # cells of the grid that one notebook run trains
+    epochs:        int           = Field(12, ge=1)
+    batch_size:    int           = Field(32, ge=2)
+    learning_rate: float         = Field(1e-3, gt=0)
+    weight_decay:  float         = Field(1e-4, ge=0)
+    patience:      int           = Field(10, ge=1)                   # epochs without a better validation macro-F1
+    class_weights: bool          = True                              # from the arm's own counts
+    pretrained:    bool          = False                             # ImageNet weights (torchvision architectures)
+    checkpoint_every: int        = Field(1, ge=1)                    # epochs
+    threshold:     Threshold     = Threshold()
+    augmentation:  Augmentation  = Augmentation()
+
+    @field_validator("arms", "architectures", "seeds")
+    @classmethod
+    def _unique(cls, value):
+        if len(set(value)) < len(value):
+            raise ValueError("lists something twice")
+        return value
+
+
+class Primary(Section):
+    """A comparison that a study is decided on, written down before it runs."""
+
+    metric:   str        = "auroc"                                   # a name of lib/metrics
+    group:    str | None = None                                      # None: everybody
+    arm:      str        = "oversampled"
+    baseline: str        = "real"
+    margin:   float      = Field(0.02, gt=0)                         # a difference smaller than this does not matter
+
+
+class Statistics(Section):
+    """Notebook 09."""
+
+    primary:      list[Primary] = Field([Primary()], min_length=1)   # one may be written without the list; Holm's correction over several
+    metrics:      list[str]     = Field(["auroc", "macro_f1", "balanced_accuracy", "sensitivity", "specificity"], min_length=1)
+    minimum_sensitivity: float  = Field(0.8, ge=0, lt=1)             # partial_auroc: the area above this sensitivity
+    resamples:    int           = Field(2_000, ge=100)
+    permutations: int           = Field(1_000, ge=100)               # of group labels, for the null of gaps
+    confidence:   float         = Field(0.95, gt=0.5, lt=1)
+    power:        float         = Field(0.8, gt=0.5, lt=1)           # for the smallest difference that could have been found
+    seed:         int           = 0
+
+    @field_validator("primary", mode="before")
+    @classmethod
+    def _listed(cls, value):
+        return [value] if isinstance(value, dict | Primary) else value
+
+    @field_validator("primary")
+    @classmethod
+    def _once(cls, value):
+        compared = [(one.metric, one.group, one.arm, one.baseline) for one in value]
+        if len(set(compared)) < len(compared):
+            raise ValueError("declares one comparison twice")
+        return value
