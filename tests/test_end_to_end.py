@@ -84,8 +84,8 @@ def test_headline_is_what_scikit_learn_says(outputs, predictions):
 
 
 def test_verdict_follows_from_its_interval(outputs):
-    verdict = json.loads((outputs / "09_statistics" / "metrics.json").read_text())["verdict"]
-    low, high, margin = verdict["difference"]["low"], verdict["difference"]["high"], STUDY.statistics.primary.margin
+    verdict = json.loads((outputs / "09_statistics" / "metrics.json").read_text())["verdicts"][0]
+    low, high, margin = verdict["difference"]["low"], verdict["difference"]["high"], STUDY.statistics.primary[0].margin
     if low is None:
         expected = "cannot tell"
     elif -margin < low and high < margin:
@@ -107,7 +107,7 @@ def test_threshold_is_the_one_validation_chooses(predictions):
 
 
 def test_pages_are_clean_and_self_contained(outputs):
-    assert len(pages(outputs)) == 2 + 1 + len(STUDY.classifier.arms) * len(STUDY.classifier.seeds)
+    assert len(pages(outputs)) == 3 + 1 + len(STUDY.classifier.arms) * len(STUDY.classifier.seeds)
     for path, text in pages(outputs).items():
         assert "Traceback" not in text and "Warning" not in text, path
         assert "<script" not in text.lower() and not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text), path

@@ -207,3 +207,30 @@ def test_any_value_anywhere_is_a_study_error_or_fine(value):
 def test_fingerprint_is_of_the_value_alone():
     assert fingerprint({"a": 1, "b": [2.5, "ü"]}) == fingerprint({"b": [2.5, "ü"], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+# ── several primary comparisons ──────────────────────────────────────────────────────────────────────────────────
+
+def test_one_primary_needs_no_list_and_several_are_one(study_file):
+    one = load_study(study_file(GOOD + "statistics: {primary: {metric: auroc, arm: classical}}\n"))
+    several = load_study(study_file(GOOD + "statistics: {primary: [{metric: auroc, arm: classical}, {metric: macro_f1}]}\n"))
+    assert [primary.metric for primary in one.statistics.primary] == ["auroc"]
+    assert [primary.metric for primary in several.statistics.primary] == ["auroc", "macro_f1"]
+
+
+@pytest.mark.parametrize(("primary", "message"), [
+    ("{margin: -1}",                                r":\d+  statistics\.primary\.margin: got -1"),
+    ("[{metric: auroc}, {margin: -1}]",             r":\d+  statistics\.primary\.1\.margin: got -1"),
+    ("[{metric: auroc}, {metric: auroc}]",          r"declares one comparison twice"),
+    ("[]",                                          r"has 0 entries, expected at least 1"),
+    ("{arm: real}",                                 r"compares an arm with itself"),
+    ("[{metric: auroc}, {arm: nobody}]",            r"statistics\.primary\.arm is 'nobody'"),
+])
+def test_bad_primaries_say_where_and_what(study_file, primary, message):
+    with pytest.raises(StudyError, match=message):
+        load_study(study_file(GOOD + f"statistics:\n  primary: {primary}\n"))
+
+
+def test_conditions_belong_to_a_source(study_file):
+    with pytest.raises(StudyError, match=r"labels\.conditions names nowhere; sources are"):
+        load_study(study_file(GOOD), {"labels.conditions": {"nowhere": {"a": "nevus"}}})

@@ -2,20 +2,23 @@
 
 Metadata tables often name files with the wrong extension or none (PAD-UFES-20 says .png for its .jpg), so a file is found by
 its stem with any image extension. Links and paths that lead out of the folder are refused: a table from elsewhere must not
-make us read whatever it names. A file whose name cannot be written into a table is refused, too.
+make us read whatever it names. A file whose name cannot be written into a table is refused, too, and so is a picture of a kind
+that is not read (HEIC, DICOM, SVG …): it is part of what was handed in.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from lib.data.errors import DataError
+from lib.data.formats import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
 
 
@@ -25,16 +28,16 @@ class Listing:
 
     root:    Path
     files:   list[str]                                      # sorted
-    refused: dict[str, str]                                 # file → reason (links that leave the folder, names that no table can hold)
+    refused: dict[str, str]                                 # file → reason (links that leave, names no table holds, kinds not read)
 
     @cached_property
     def stems(self) -> dict[str, list[str] | str]:
-        """Stem → its file, or its files where there are several."""
+        """Stem → its file, or its files where there are several. A picture that is not read gives way to one that is."""
         return _index(self.files, lambda file: file[file.rfind("/") + 1:file.rfind(".")])
 
     @cached_property
     def bodies(self) -> dict[str, list[str] | str]:
-        """Path without extension → its file, or its files where there are several."""
+        """Path without extension → its file, or its files where there are several; as `stems`."""
         return _index(self.files, lambda file: file[:file.rfind(".")])
 
     def by_stem(self, stem: str) -> str | None:
@@ -58,9 +61,11 @@ class Listing:
         if reason:
             return None, reason
         path = str(PurePosixPath(text))
-        body, found = _body(path), self.bodies.get(_body(path))
+        body = _composed(_body(path))
+        found = self.bodies.get(body)
         if isinstance(found, list):
-            return (path, None) if path in found else (None, f"{written!r} may be {found[0]} or {found[1]}; write the extension, too")
+            own = next((file for file in found if _composed(file) == _composed(path)), None)
+            return (own, None) if own else (None, f"{written!r} may be {found[0]} or {found[1]}; write the extension, too")
         if found is None and "/" not in path:
             found = self.stems.get(body)
             if isinstance(found, list):
@@ -71,17 +76,30 @@ class Listing:
 def _index(files: list[str], key_of: Callable[[str], str]) -> dict[str, list[str] | str]:
     """Key → file; only where files share a key a list, because 100,000 lists would cost a second."""
     index: dict[str, list[str] | str] = {}
+    unread = [file for file in files if _extension(file) in UNREAD_EXTENSIONS]
+    set_back = set(unread)
     for file in files:
-        key = key_of(file)
+        if file in set_back:
+            continue
+        key = _composed(key_of(file))
         first = index.setdefault(key, file)
         if first is not file:
             index[key] = [*first, file] if isinstance(first, list) else [first, file]
+    for file in unread:
+        index.setdefault(_composed(key_of(file)), file)
     return index
+
+
+def _composed(name: str) -> str:
+    """One spelling for "ü" and "u with two dots", which some systems write and others read."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def leaves_root(written: str) -> str | None:
     """Why a path written in a table may not be followed; None when it stays inside its folder."""
     path = PurePosixPath(written)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", written):
+        return f"{written!r} is a web address; fetch the file and write its path in the data folder"
     if path.is_absolute() or (len(written) > 1 and written[1] == ":"):
         return f"{written!r} is an absolute path; write it relative to the data folder"
     if ".." in path.parts:
@@ -93,8 +111,9 @@ def list_images(root: Path) -> Listing:
     """List every image file below `root`, reading each folder once and opening no file.
 
     Hidden files are skipped. A link that stays inside `root` is followed if it is a file and skipped if it is a folder (its
-    files are listed where they are); what is reached through a link that leaves `root` is listed as refused. So is a file whose
-    path is not UTF-8 or has a backslash; its odd bytes are listed as \\xff and the like.
+    files are listed where they are); what is reached through a link that leaves `root` is listed as refused. So are a file whose
+    path is not UTF-8 or has a backslash or line break (listed as \\xff and the like), and a picture of a kind that is not read.
+    Raises DataError for a folder that may not be read: nobody could say how many images it hides.
     """
     found: list[str] = []
     refused: dict[str, str] = {}
@@ -104,7 +123,12 @@ def list_images(root: Path) -> Listing:
 
 def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: list[str], refused: dict[str, str]) -> None:
     subfolders = []
-    with os.scandir(folder) as entries:
+    try:
+        opened = os.scandir(folder)
+    except OSError as error:
+        shown = _printable(folder)[0]
+        raise DataError(f"{shown}: the folder cannot be read ({error.strerror}); give leave to read it, or move it away") from None
+    with opened as entries:
         for entry in entries:
             name = entry.name
             if name[0] == "." or name in SKIPPED_FOLDERS:
@@ -121,8 +145,11 @@ def _walk(folder: str, prefix: str, real_root: str, reason: str | None, found: l
                 if reason is None:                          # outside, one folder is listed so that it can be reported, no more
                     subfolders.append((entry.path, relative + "/", why))
                 continue
-            if name[name.rfind("."):].lower() in IMAGE_EXTENSIONS:
+            extension = _extension(name)
+            if extension in IMAGE_EXTENSIONS or extension in UNREAD_EXTENSIONS:
                 shown, odd = _printable(relative)
+                if extension in UNREAD_EXTENSIONS:
+                    odd = odd or f"{UNREAD_EXTENSIONS[extension]} pictures are not read; save it as JPEG or PNG"
                 found.append(shown)
                 if why or odd:
                     refused[shown] = why or odd
@@ -135,6 +162,9 @@ def _printable(relative: str) -> tuple[str, str | None]:
     shown = relative if relative.isascii() else os.fsencode(relative).decode("utf-8", "backslashreplace")
     if shown != relative:
         return shown, f"{shown}: the name is not UTF-8 text; rename the file"
+    if any(unicodedata.category(c) == "Cc" for c in shown):
+        shown = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) == "Cc" else c for c in shown)
+        return shown, f"{shown}: the name has a line break or another control character; rename the file"
     return shown, f"{shown}: the name has a backslash, which tables read as a folder; rename the file" if "\\" in shown else None
 
 
@@ -143,10 +173,14 @@ def lies_inside(path: str, real_root: str) -> bool:
     return path == real_root or path.startswith(real_root.rstrip(os.sep) + os.sep)
 
 
+def _extension(name: str) -> str:
+    return name[name.rfind("."):].lower()
+
+
 def _body(path: str) -> str:
     """The path without its extension, where that is an image's."""
     body, extension = os.path.splitext(path)
-    return body if extension.lower() in IMAGE_EXTENSIONS else path
+    return body if extension.lower() in IMAGE_EXTENSIONS or extension.lower() in UNREAD_EXTENSIONS else path
 
 
 def find_table(

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import re
+import stat
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
+
+from lib.data.colour import to_grey, to_srgb
+from lib.data.formats import READ, ImageRefused, describe
 
 MAXIMUM_PIXELS = 100_000_000        # a small file can unpack to more than the memory holds; ours replaces PIL's own warning
+MAXIMUM_BYTES  = 2**29              # 512 MiB of file; 100 megapixels in full colour fit
 MINIMUM_SIDE   = 8                  # pixels; less shows no lesion
 
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_TURNS = {                          # EXIF orientation → what turns the picture upright (Exif 2.32, tag 274)
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}
+_Result = TypeVar("_Result")
 
-
-class ImageRefused(ValueError):
-    """The file is no usable image; the message is the reason."""
+# What PIL warns of (odd EXIF, sizes near its own limit) names no file, so nobody could act on it; what matters is a reason here.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The file's content. Raises ImageRefused when it is empty or cannot be read."""
+    """The file's content. Raises ImageRefused when it is empty, huge, no ordinary file or cannot be read."""
     try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):             # reading a pipe would wait for ever
+            raise ImageRefused(f"cannot be read ({'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe, socket or device'}, not a file)")
+        if found.st_size > MAXIMUM_BYTES:
+            raise ImageRefused(f"is a file of {found.st_size / 2**20:,.0f} MiB, more than {MAXIMUM_BYTES // 2**20}")
         content = Path(path).read_bytes()
     except OSError as error:
         raise ImageRefused(f"cannot be read ({error.strerror or error})") from None
@@ -37,19 +55,11 @@ def content_hash(content: bytes) -> str:
 
 
 def decode(content: bytes) -> Image.Image:
-    """The whole picture as mode RGB, upright (EXIF applied), the first frame where there are several.
+    """The whole picture as mode RGB in sRGB, upright (EXIF applied), the first frame or page where there are several.
 
-    Transparent parts are put on white; 16-bit grey is scaled to 8 bit. Raises ImageRefused.
+    The content decides what it is, not the file's name. Colours as in lib.data.colour. Raises ImageRefused.
     """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            _check_size(image)
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except (ImageRefused, MemoryError):
-        raise
-    except Exception as error:      # decoders raise OSError, SyntaxError, struct.error, ValueError and more on broken files
-        raise ImageRefused(f"cannot be decoded ({_first_line(error)})") from None
+    return _unpack(content, lambda image: to_srgb(_upright(image)))
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -66,22 +76,35 @@ def read_mask(
     Read through the palette: 402 masks of HAM10000 are palette images whose index 0 is white, so their raw values are the mask
     upside down. Raises ImageRefused when it is no image or its shape does not fit the picture's (sides' ratio off by over 2 %).
     """
-    content = read_bytes(path)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            _check_size(image)
-            image.load()
-            grey = _to_grey(image)
-    except (ImageRefused, MemoryError):
-        raise
-    except Exception as error:
-        raise ImageRefused(f"mask cannot be decoded ({_first_line(error)})") from None
+        grey = _unpack(read_bytes(path), to_grey)
+    except ImageRefused as error:
+        raise ImageRefused(f"mask cannot be decoded ({error})") from None
     if size is not None and grey.size != size:
         if abs(grey.size[0] * size[1] / (grey.size[1] * size[0]) - 1) > 0.02:
             raise ImageRefused(f"mask is {grey.size[0]} × {grey.size[1]} and does not fit the image of {size[0]} × {size[1]}")
         grey = grey.resize(size, Image.Resampling.NEAREST)
     values = np.asarray(grey)
     return values > (127 if values.max(initial=0) > 1 else 0)       # some tools write 0 and 1
+
+
+def _unpack(content: bytes, finish: Callable[[Image.Image], _Result]) -> _Result:
+    """Decode and hand on; whatever goes wrong becomes a reason, the same one each time."""
+    try:
+        with Image.open(io.BytesIO(content), formats=READ) as image:
+            _check_size(image)
+            image.load()
+            return finish(image)
+    except ImageRefused:
+        raise
+    except UnidentifiedImageError:
+        raise ImageRefused(describe(content)) from None
+    except Image.DecompressionBombError:
+        raise ImageRefused(f"unpacks to more than {MAXIMUM_PIXELS // 10**6} megapixels") from None
+    except MemoryError:
+        raise ImageRefused("needs more memory than is free; close other programs or use fewer threads, and run again") from None
+    except Exception as error:      # decoders raise OSError, SyntaxError, struct.error, ValueError and more on broken files
+        raise ImageRefused(_damage(error)) from None
 
 
 def _check_size(image: Image.Image) -> None:
@@ -92,29 +115,20 @@ def _check_size(image: Image.Image) -> None:
         raise ImageRefused(f"is {width} × {height}, smaller than {MINIMUM_SIDE} pixels")
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return _to_grey(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        flat = Image.new("RGBA", layered.size, "white")
-        flat.alpha_composite(layered)
-        return flat.convert("RGB")
-    return image.convert("RGB")
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says. EXIF that cannot be read costs a picture its turn, not its place."""
+    try:
+        turn = _TURNS.get(image.getexif().get(0x0112))
+    except Exception:               # whatever a damaged block leads PIL to
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
-def _to_grey(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image).astype(np.float64)
-        top = 65_535 if values.max(initial=0) > 255 else 255
-        return Image.fromarray(np.clip(values * (255 / top), 0, 255).round().astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        return image.convert("RGBA").convert("RGB").convert("L")
-    return image.convert("L")
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:120] if text else type(error).__name__
+def _damage(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    text = re.sub(r" at 0x[0-9a-f]+", "", lines[0])[:120] if lines else type(error).__name__      # no address: reasons must repeat
+    if "too large" in text and "MAX_TEXT" in text:
+        return "has a text block that unpacks to too much; save the picture again without it"
+    if "truncated" in text.lower() or "unexpected end" in text.lower():
+        return f"is cut short ({text}); fetch it again"
+    return f"cannot be decoded ({text}); fetch it again"

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.data import taxonomy
 from lib.data.errors import DataError, shorten
 from lib.data.records import COLUMNS, Records
+from lib.data.tone_groups import types_of
 from lib.study import Groups, Labels
 
 _NO_CHOICE = frozenset({"image_id", "file", "mask", "patient_id", "lesion_id", "cluster_id", "sha256", "width", "height", "ita"})
@@ -21,12 +23,13 @@ def label_rows(
 ) -> list[pd.DataFrame]:
     """For each source one row per image: label (null: left out) and, where left out, kind (excluded or refused) and reason.
 
-    Raises DataError naming every value of `labels.column` that neither `labels.classes` nor `labels.exclude` names: it must not
-    end up in some class by accident.
+    Under `condition` and `target`, sources without a column of that name are read by `lib.data.taxonomy`. Raises DataError naming
+    every value of `labels.column` that neither `labels.classes` nor `labels.exclude` names, and every diagnosis that the taxonomy
+    has no word for: neither must end up in some class by accident.
     """
     label_of = {value: label for label, values in labels.classes.items() for value in values}
-    values = [_column(record, labels.column, "labels.column") for record in records]
-    present = pd.concat(values).value_counts()
+    columns = _columns(records, labels)
+    present = pd.concat([values for values, _ in columns]).value_counts()
     known = [*label_of, *labels.exclude]
     strange = {value: count for value, count in present.items() if value not in known and value != ""}
     if strange:
@@ -36,13 +39,15 @@ def label_rows(
             "Put each into a class (labels.classes) or leave it out on purpose (labels.exclude)"
         )
     result = []
-    for column in values:
+    for column, on_purpose in columns:
         marks = pd.DataFrame({"label": column.map(label_of), "kind": None, "reason": None}, dtype=object)
         left_out = marks["label"].isna()
         marks.loc[left_out, "kind"] = "excluded"
         marks.loc[left_out, "reason"] = [f"{labels.column} {value} is in labels.exclude" for value in column[left_out]]
         unknown = left_out & (column == "") & ("" not in labels.exclude)
         marks.loc[unknown, ["kind", "reason"]] = ["refused", f"has no {labels.column}"]
+        policy = unknown & on_purpose.notna()
+        marks.loc[policy, "kind"], marks.loc[policy, "reason"] = "excluded", on_purpose[policy]
         result.append(marks)
     return result
 
@@ -51,10 +56,14 @@ def unused_values(
     records: Sequence[Records],
     labels:  Labels,
 ) -> list[str]:
-    """A note for each value in `labels.classes` that no row of any source has; it may be misspelt."""
-    present = set().union(*(_column(record, labels.column, "labels.column") for record in records))
+    """A note for each value in `labels.classes` that no row of any source has; it may be misspelt.
+
+    Under `condition` and `target` also what the taxonomy has to say: words of the study that meet no row, and lesions whose data
+    set calls them otherwise than their diagnosis.
+    """
+    present = set().union(*(values for values, _ in _columns(records, labels)))
     return [f"labels.classes: no row has {labels.column} {value!r} (class {label})"
-            for label, values in labels.classes.items() for value in values if value not in present]
+            for label, values in labels.classes.items() for value in values if value not in present] + taxonomy.remarks(records, labels)
 
 
 def empty_classes(
@@ -68,7 +77,7 @@ def empty_classes(
     for label, wanted in labels.classes.items():
         if (used == label).any():
             continue
-        present = pd.concat([_column(record, labels.column, "labels.column") for record in records]).value_counts()
+        present = pd.concat([values for values, _ in _columns(records, labels)]).value_counts()
         listed = sum(int(present.get(value, 0)) for value in wanted)
         if not listed:
             found = [f"{value} ({count:,})" for value, count in present.items() if value != ""]
@@ -103,7 +112,24 @@ def group_rows(
     unnamed = text[text.notna() & ~text.isin(list(group_of)) & (text != "")].value_counts()
     notes = [f"{groups.column} {value}: {count:,} images are in no group, because groups.values does not name it"
              for value, count in unnamed.items()]
-    return text.map(group_of).astype("str"), notes
+    found = text.map(group_of)
+    if column == "tone" and "tone_group" in frame:
+        found = found.where(text.notna(), _groups_of_pairs(frame.loc[text.isna(), "tone_group"], group_of, notes))
+    return found.astype("str"), notes
+
+
+def _groups_of_pairs(annotated: pd.Series, group_of: dict[str, str], notes: list[str]) -> pd.Series:
+    """The group of tones annotated as pairs of types: known only where both types lie in one group. Adds to `notes`."""
+    result = {}
+    for pair, count in annotated.value_counts().items():
+        types = types_of(pair)
+        names = {group_of.get(str(number)) for number in types} if types else set()
+        if len(names) == 1 and None not in names:
+            result[pair] = names.pop()
+        elif types:
+            notes.append(f"tone {pair}: {count:,} images are in no group, because they are annotated with this pair of types, which "
+                         "groups.values does not hold in one group")
+    return annotated.map(result)
 
 
 def _text(value: object) -> str | None:
@@ -118,11 +144,19 @@ def _name_in(frame: pd.DataFrame, column: str) -> str:
     return renamed if renamed in frame and column not in (*COLUMNS, ITA_GROUP) else column
 
 
-def _column(record: Records, column: str, option: str) -> pd.Series:
-    column = _name_in(record.frame, column)
+def _columns(records: Sequence[Records], labels: Labels) -> list[tuple[pd.Series, pd.Series]]:
+    """For each source the value of labels.column ("" where it has none), and why a row without one is left out on purpose, or null."""
+    told = taxonomy.label_columns(records, labels)
+    return [told.get(record.source) or (_column(record, labels.column), pd.Series(None, index=record.frame.index, dtype=object))
+            for record in records]
+
+
+def _column(record: Records, column: str) -> pd.Series:
+    asked, column = column, _name_in(record.frame, column)
     if column not in record.frame:
         options = sorted(set(record.frame.columns) - _NO_CHOICE)
-        raise DataError(f"{option} is {column!r}, which {record.source} does not have; it has {shorten(options, 40)}")
+        way_out = f", or name its diagnoses in labels.conditions.{record.source}" if asked in taxonomy.COLUMNS else ""
+        raise DataError(f"labels.column is {asked!r}, which {record.source} does not have; it has {shorten(options, 40)}{way_out}")
     values = record.frame[column].astype(object)
     return values.where(values.notna(), "").astype(str)
 

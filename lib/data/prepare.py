@@ -37,12 +37,17 @@ def bring_in(
     roots:     Mapping[str, Path],                      # source title → its folder
     path:      Path,                                    # of quarantine.csv, written also when there is an error
     *,
+    root:      Path | None = None,                      # DATA_ROOT, where the published lists of duplicates lie; default: data_root()
+    cache:     Path | None = None,                      # folder for what is dear to compute again (embeddings)
     threads:   int = 1,
     progress:  Callable[[int, int], None] | None = None,
 ) -> Intake:
     """`take_in`, with the list of what is not used written to `path` whatever happens. Raises DataError."""
     try:
-        intake = take_in(data.sources, labels, groups, roots, rows=data.rows, threads=threads, quarantine_path=path, progress=progress)
+        intake = take_in(
+            data.sources, labels, groups, roots, rows=data.rows, duplicates=data.duplicates, pairs_root=root, cache=cache,
+            shared_images=data.shared_images, threads=threads, quarantine_path=path, progress=progress,
+        )
     except DataError as error:
         _keep(getattr(error, "quarantine", None), path)
         raise

@@ -24,7 +24,8 @@ class Records:
     """The rows of one source.
 
     `frame` has COLUMNS and any further columns of the release; `file` and `mask` are posix paths relative to `root`, null where
-    the folder has no such file. `refused` (REFUSED) holds the rows that cannot be used whatever the study asks.
+    the folder has no such file. Where skin tone was annotated as a pair of types, it stands in a column tone_group (see
+    lib.data.tone_groups) and `tone` is null. `refused` (REFUSED) holds the rows that cannot be used whatever the study asks.
     listed = len(frame) + len(refused).
     """
 
@@ -135,9 +136,8 @@ def _compare(title: str, info: DatasetInfo, frame: pd.DataFrame) -> list[str]:
             found[what] = frame["diagnosis"].nunique()
         elif column not in frame:
             continue
-        elif value == "unknown":
-            found[what] = int(frame[column].isna().sum())
         else:
-            found[what] = int((frame[column].astype(str) == value).sum())
+            unknown = frame[column].isna() if value == "unknown" else False      # null, or a release's own word for it
+            found[what] = int(((frame[column].astype(str) == value) | unknown).sum())
     return [f"{title}: {found[what]:,} {what}, the official release has {info.counts[what]:,}"
             for what in found if found[what] != info.counts[what]]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lib.data.adapters import fitzpatrick17k, ham10000, image_folder, pad_ufes_20, phantom
+from lib.data.adapters import bcn20000, ddi, fitzpatrick17k, ham10000, image_folder, isic_2019, isic_2020, pad_ufes_20, phantom
 from lib.data.errors import DataError
 from lib.data.folders import leaves_root
 from lib.data.info import find_info
@@ -17,6 +17,10 @@ ADAPTERS = {
     "ham10000":       ham10000.read,
     "pad_ufes_20":    pad_ufes_20.read,
     "fitzpatrick17k": fitzpatrick17k.read,
+    "ddi":            ddi.read,
+    "bcn20000":       bcn20000.read,
+    "isic_2019":      isic_2019.read,
+    "isic_2020":      isic_2020.read,
     "image_folder":   image_folder.read,
     "phantom":        phantom.read,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,21 +26,21 @@ def source_state(
     data:  Data,
     split: Split,
     roots: Mapping[str, Path],                              # source title → its folder
-    root:  Path,                                            # DATA_ROOT, where split.file lies
+    root:  Path,                                            # DATA_ROOT, where split.file and the lists lie
 ) -> dict[str, str]:
-    """A fingerprint (16 hex digits) of each source that is not drawn, and of "split.file" where the study names one.
+    """A fingerprint (16 hex digits) of each source that is not drawn, of "split.file" and of each list in `duplicates.pairs`.
 
     A source's covers path, size and time of change of every file below its folder; a table (*.csv, *.tab, *.tsv at the top of the
     folder, and `source.table`) counts by its content instead of its time, so that fetching it again changes nothing. Hidden files
     and __MACOSX are left out, as in reading. The folder itself may be a link. A link inside that leaves it counts as the link it is;
     one that stays counts as its target if that is a file. "missing" stands for a folder or file that is not there.
-    Raises DataError where `split.file` leads out of `root`.
+    Raises DataError where `split.file` or a list leads out of `root`.
     """
     state = {source.title: _folder_state(Path(roots[source.title]), source.table) for source in data.sources if source.phantom is None}
     path = split_path(split, root)
     if path is not None:
         state["split.file"] = _content(path)
-    return state
+    return state | {f"data.duplicates.pairs: {file}": _content(path) for file, path in pairs_paths(data.duplicates.pairs, root).items()}
 
 
 def split_path(
@@ -54,6 +54,18 @@ def split_path(
     if reason:
         raise DataError(f"split.file: {reason}; it is read under DATA_ROOT ({root}), so put it there, or set DATA_ROOT")
     return root / split.file
+
+
+def pairs_paths(
+    files: Sequence[str],                                   # of data.duplicates.pairs
+    root:  Path,                                            # DATA_ROOT
+) -> dict[str, Path]:
+    """Where each published list of duplicates lies. Raises DataError when one would leave `root`."""
+    for file in files:
+        reason = leaves_root(file)
+        if reason:
+            raise DataError(f"data.duplicates.pairs: {reason}; it is read under DATA_ROOT ({root}), so put it there, or set DATA_ROOT")
+    return {file: root / file for file in files}
 
 
 def _folder_state(root: Path, table: str | None) -> str:

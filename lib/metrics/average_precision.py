@@ -32,10 +32,11 @@ def precision_steps(
     weights:     np.ndarray,    # [B, N] ≥ 0
 ) -> np.ndarray:
     """Average precision of one binary question under each row of weights, [B]; NaN without positives."""
-    order = np.argsort(-score, kind="stable")
-    ranked, is_hit, w = -score[order], is_positive[order], weights[:, order]
-    threshold = np.searchsorted(ranked, ranked[is_hit], side="right") - 1      # [positives] the last image of equal score
-    named = np.cumsum(w, axis=1)[:, threshold]                                 # weight at or above each positive's score
-    hits = np.cumsum(w * is_hit, axis=1)[:, threshold]
-    steps = w[:, is_hit]                                                       # each positive moves recall by its weight
-    return ratio((steps * np.nan_to_num(ratio(hits, named))).sum(axis=1), steps.sum(axis=1))
+    positives, negatives = (at[np.argsort(-score[at], kind="stable")] for at in map(np.flatnonzero, (is_positive, ~is_positive)))
+    last = np.searchsorted(-score[positives], -score[positives], side="right") - 1      # [positives] the last of equal score
+    above = np.searchsorted(-score[negatives], -score[positives], side="right")         # negatives at or above each
+    steps = weights[:, positives]                                                       # each positive moves recall by its weight
+    hits = np.cumsum(steps, axis=1)[:, last]
+    false = np.zeros((len(weights), len(negatives) + 1))                                # weight of the k highest negatives
+    np.cumsum(weights[:, negatives], axis=1, out=false[:, 1:])
+    return ratio((steps * np.nan_to_num(ratio(hits, hits + false[:, above]))).sum(axis=1), steps.sum(axis=1))

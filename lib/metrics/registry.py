@@ -14,8 +14,11 @@ from lib.metrics.auroc_positive import auroc_positive
 from lib.metrics.average_precision import average_precision
 from lib.metrics.average_precision_positive import average_precision_positive
 from lib.metrics.balanced_accuracy import balanced_accuracy
+from lib.metrics.brier import brier
+from lib.metrics.cohen_kappa import cohen_kappa
 from lib.metrics.f1 import f1
 from lib.metrics.macro_f1 import macro_f1
+from lib.metrics.partial_auroc import partial_auroc
 from lib.metrics.precision import precision
 from lib.metrics.sensitivity import sensitivity
 from lib.metrics.specificity import specificity
@@ -30,13 +33,13 @@ class Measure:
     title:            str                                       # for sentences and axes
     function:         Callable[..., float | np.ndarray]
     rests_on:         Literal["images", "classes", "positives", "negatives", "both"]    # what there must be enough of
-    options:          tuple[str, ...]                           # of positive, threshold, classes: those it takes
+    options:          tuple[str, ...]                           # of the keywords of __call__: those it takes
     higher_is_better: bool = True
 
     @property
     def needs_positive(self) -> bool:
-        """Whether the study must name positive classes."""
-        return "positive" in self.options
+        """Whether the study must name positive classes; a measure that rests on images alone can do without."""
+        return "positive" in self.options and self.rests_on != "images"
 
     @property
     def needs_threshold(self) -> bool:
@@ -45,29 +48,34 @@ class Measure:
 
     def __call__(
         self,
-        y_true:        np.ndarray,                              # [N] int
-        probabilities: np.ndarray,                              # [N, K] float
+        y_true:              np.ndarray,                        # [N] int
+        probabilities:       np.ndarray,                        # [N, K] float
         *,
-        weights:       np.ndarray | None    = None,             # [N] or [B, N]
-        positive:      Sequence[int]        = (),               # indices of the positive classes
-        threshold:     float | None         = None,             # on their summed probability
-        classes:       Sequence[int] | None = None,             # classes of a macro average; default: all
+        weights:             np.ndarray | None    = None,       # [N] or [B, N]
+        positive:            Sequence[int]        = (),         # indices of the positive classes
+        threshold:           float | None         = None,       # on their summed probability
+        classes:             Sequence[int] | None = None,       # classes of a macro average; default: all
+        minimum_sensitivity: float                = 0.8,        # the partial area lies above it
     ) -> float | np.ndarray:
         """The measure's value, [B] with weights [B, N]."""
-        given = {"positive": positive, "threshold": threshold, "classes": classes}
+        given = {"positive": positive, "threshold": threshold, "classes": classes, "minimum_sensitivity": minimum_sensitivity}
         return self.function(y_true, probabilities, weights=weights, **{name: given[name] for name in self.options})
 
 
 _AVERAGED, _RANKED, _CALLED = ("classes",), ("positive",), ("positive", "threshold")
+_PARTIAL = ("positive", "minimum_sensitivity")
 
 MEASURES = {measure.name: measure for measure in (
     Measure("auroc",                      "AUROC (mean over classes)",             auroc,                      "classes",   _AVERAGED),
     Measure("auroc_positive",             "AUROC (positive classes)",              auroc_positive,             "both",      _RANKED),
+    Measure("partial_auroc",              "partial AUROC at high sensitivity",     partial_auroc,              "both",      _PARTIAL),
     Measure("average_precision",          "average precision (mean over classes)", average_precision,          "classes",   _AVERAGED),
     Measure("average_precision_positive", "average precision (positive classes)",  average_precision_positive, "both",      _RANKED),
     Measure("macro_f1",                   "macro F1",                              macro_f1,                   "classes",   _AVERAGED),
     Measure("balanced_accuracy",          "balanced accuracy",                     balanced_accuracy,          "classes",   _AVERAGED),
     Measure("accuracy",                   "accuracy",                              accuracy,                   "images",    ()),
+    Measure("cohen_kappa",                "Cohen's kappa",                         cohen_kappa,                "images",    ()),
+    Measure("brier",                      "Brier score",                           brier,                      "images",    _RANKED, False),
     Measure("sensitivity",                "sensitivity",                           sensitivity,                "positives", _CALLED),
     Measure("specificity",                "specificity",                           specificity,                "negatives", _CALLED),
     Measure("precision",                  "precision (positive classes)",          precision,                  "both",      _CALLED),

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from lib.metrics.registry import MEASURES
 from lib.report.comparisons import higher_is_better, is_estimable, pick, title_of
-from lib.report.style import ALARM, INK, QUIET, arm_colours, arm_markers, house_style, new_figure, say_instead, wrap
-from lib.report.words import NOTHING, estimate, join, number
-
-ROW = 0.27                              # inches
+from lib.report.forest import BAND, blocks, draw_rows
+from lib.report.style import INK, house_style, say_instead, wrap
+from lib.report.words import join
 
 
 @house_style
@@ -41,10 +36,10 @@ def plot_differences(
     better = "right" if higher_is_better(metric) else "left"
     note = (f"Point and line: paired difference and its {confidence * 100:g}% interval. Grey band: differences under {margin:g}, which do "
             "not matter. An interval that touches the zero line is compatible with no difference.")
-    figure, axes, places = _blocks(rows, title, note, arms)
-    axes.axvspan(-margin, margin, color="#E9E9E9", linewidth=0, zorder=0)
+    figure, axes, places = blocks(rows, title, note)
+    axes.axvspan(-margin, margin, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    _draw(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(-1.25 * margin, 1.25 * margin))
+    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(-1.25 * margin, 1.25 * margin))
     axes.set_xlabel(f"{title_of(metric)}: difference from {wrap(baseline, 30, 1)} ({better} is better)")
     return figure
 
@@ -66,8 +61,8 @@ def plot_arms(
     rows, metric = pick(estimates, metric, architecture)
     note = (f"Point and line: value on test images and its {confidence * 100:g}% interval. Intervals of two arms may overlap although the "
             "arms differ: the paired difference tells.")
-    figure, axes, places = _blocks(rows, title, note, arms)
-    _draw(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
+    figure, axes, places = blocks(rows, title, note)
+    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
     axes.set_xlabel(f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better")
     return figure
 
@@ -91,82 +86,8 @@ def plot_gaps(
     rows = rows.assign(group="", words=words)
     note = (f"Point and line: best group minus worst group with its {confidence * 100:g}% interval. The two groups were picked for being "
             "far apart, so value and interval are biased upwards.")
-    figure, axes, places = _blocks(rows, title, note, arms)
+    figure, axes, places = blocks(rows, title, note)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    _draw(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(0.0, 0.02))
+    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(0.0, 0.02))
     axes.set_xlabel(f"{title_of(metric)}: best group minus worst group (0 is no gap)")
     return figure
-
-
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-def _blocks(rows: pd.DataFrame, title: str, note: str, arms: Sequence[str]) -> tuple[Figure, Axes, np.ndarray]:
-    """A figure with a line for every row, a block for every group; returns the rows' heights on the axis."""
-    groups = list(dict.fromkeys(rows["group"]))
-    places, labels, headers, at = np.zeros(len(rows)), [], [], 0.0
-    for group in groups:
-        if group:
-            headers.append((at, group))
-            at += 0.95
-        for i in np.flatnonzero(rows["group"] == group):
-            places[i] = at
-            labels.append((at, wrap(rows["arm"].iloc[i], 26, 1)))
-            at += 1
-        at += 0.35
-    figure, axes = new_figure(title=title, height=ROW * at + 1.1, note=note)
-    axes = axes[0, 0]
-    axes.set_ylim(at - 0.6, -0.7)
-    ticks = sorted([*labels, *((place, wrap(group, 26, 1)) for place, group in headers)])
-    axes.set_yticks([place for place, _ in ticks], [text for _, text in ticks])
-    starts = {place for place, _ in headers}
-    for (place, _), text in zip(ticks, axes.get_yticklabels(), strict=True):
-        text.set_fontweight("bold" if place in starts else "normal")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    return figure, axes, places
-
-
-def _draw(
-    axes:   Axes,
-    rows:   pd.DataFrame,
-    places: np.ndarray,
-    arms:   Sequence[str],
-    metric: str,
-    keep:   tuple[float, float] | None = None,
-) -> None:
-    """Points, intervals and the numbers beside them; `keep` must lie inside the axis."""
-    colours, markers = arm_colours(arms), arm_markers(arms)
-    numbers = [x for row in rows.itertuples() for x in (row.value, row.low, row.high) if pd.notna(x)]
-    low, high = min([*numbers, *(keep or ())], default=0.0), max([*numbers, *(keep or ())], default=1.0)
-    room = 0.06 * ((high - low) or 0.1)
-    axes.set_xlim(low - room, high + room)
-    axes.grid(True, axis="x")
-    axes.tick_params(length=0)
-    axes.spines["left"].set_visible(False)
-    inside, beside = axes.get_yaxis_transform(), {"va": "center", "ha": "left", "fontsize": 8.5}
-    for place, row in zip(places, rows.itertuples(), strict=True):
-        if not is_estimable(row):
-            reason = str(row.note) if isinstance(row.note, str) and row.note else ""
-            reason = reason.split(";")[0] if reason.startswith("not estimable") else f"not estimable{f': {reason}' if reason else ''}"
-            words = wrap(reason, 68, 2)
-            axes.text(0.01, place, words, transform=inside, color=ALARM, fontstyle="italic", gid="not-estimable",
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
-                      **{**beside, "fontsize": 7.5 if "\n" in words else 8.5})
-            axes.text(1.02, place, _basis(row, metric), transform=inside, color=QUIET, gid="numbers", **beside)
-            continue
-        colour = colours.get(row.arm, QUIET)
-        axes.plot([row.low, row.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt", gid="interval")
-        axes.plot(row.value, place, markers.get(row.arm, "o"), color=colour, markersize=7, markeredgecolor="white", markeredgewidth=0.8,
-                  gid="point")
-        extra = getattr(row, "words", "")
-        text = f"{estimate(row.value, row.low, row.high)}   {_basis(row, metric)}" + (f"\n{wrap(extra, 40, 1)}" if extra else "")
-        axes.text(1.02, place, text, transform=inside, gid="numbers", **beside)
-
-
-def _basis(row, metric: str) -> str:
-    """How many images a row rests on, and how many positives (for means over classes: how many of the smallest class)."""
-    counts = [getattr(row, name, None) for name in ("n_images", "n_positives")]
-    images, positives = (NOTHING if n is None or pd.isna(n) else number(int(n)) for n in counts)
-    if positives == NOTHING or images == NOTHING:
-        return "" if images == NOTHING else f"n = {images}"
-    over_classes = metric in MEASURES and MEASURES[metric].rests_on == "classes"
-    return f"n = {images}, {f'smallest class {positives}' if over_classes else f'{positives} positive'}"

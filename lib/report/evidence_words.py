@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lib.report.comparisons import higher_is_better, is_estimable, pick, title_of
+from lib.report.comparisons import higher_is_better, is_estimable, notes, pick, reason, title_of
 from lib.report.words import capital, count, estimate, join
 from lib.stats.verdict import judge, lies_beyond
 
@@ -29,7 +29,7 @@ def describe_differences(
     if len(shown) > 1:
         sentences.append(f"{count(len(shown), 'comparison')} with {confidence * 100:g}% intervals are shown, "
                          "not corrected for their number.")
-    return sentences + _notes(rows)
+    return sentences + notes(rows)
 
 
 def describe_arms(
@@ -52,7 +52,7 @@ def describe_arms(
             reasons = {reason(row) for row in part.itertuples() if not is_estimable(row)}
             sentences.append(f"{capital(str(group))}: {title_of(metric)} is not estimable" +
                              (f": {reasons.pop()}." if not known and len(reasons) == 1 else f" for {join(silent)}."))
-    return sentences + _notes(rows)
+    return sentences + notes(rows)
 
 
 def describe_gaps(
@@ -75,13 +75,7 @@ def describe_gaps(
                          f"{estimate(row.value, row.low, row.high)} apart; {verdict}.")
     if any(is_estimable(row) for row in rows.itertuples()):
         sentences.append("The two groups were picked for being far apart, so the gap and its interval are biased upwards.")
-    return sentences + [note for note in _notes(rows) if "biased upwards" not in note.lower()]
-
-
-def reason(row) -> str:
-    """Why a row is not estimable, without the words "not estimable"."""
-    note = str(row.note).split(";")[0] if isinstance(row.note, str) and row.note else ""
-    return note.removeprefix("not estimable").removeprefix(":").strip() or "no reason given"
+    return sentences + [note for note in notes(rows) if "biased upwards" not in note.lower()]
 
 
 def _difference(row, metric: str, margin: float) -> str:
@@ -98,18 +92,3 @@ def _difference(row, metric: str, margin: float) -> str:
     by = f"by more than the margin of {margin:g}"
     tail = by if lies_beyond(row.low, row.high, margin) else f"whether {by} cannot be told"
     return f"{where}: {row.arm} is {kind} than {row.baseline} in {name}, {tail}; {numbers}."
-
-
-def _notes(rows: pd.DataFrame) -> list[str]:
-    """Notes on rows that have a value, each once, with the groups they belong to unless they hold for all."""
-    if "note" not in rows:
-        return []
-    shown = [row for row in rows.itertuples() if is_estimable(row)]
-    where: dict[str, list[str]] = {}
-    for row in shown:
-        for part in str(row.note).split(";") if isinstance(row.note, str) else []:
-            if part.strip():
-                where.setdefault(part.strip(), []).append(str(getattr(row, "group", "")))
-    total = len(shown)
-    return [capital(note) + (f" ({join(dict.fromkeys(groups), 6)})" if len(groups) < total and any(groups) else "") + "."
-            for note, groups in where.items()]

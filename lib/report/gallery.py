@@ -16,7 +16,7 @@ from IPython.display import HTML
 from PIL import Image
 
 from lib.data.images import read_image
-from lib.report.words import number
+from lib.report.words import literal, number
 
 UNKNOWN = "unknown"
 
@@ -37,11 +37,11 @@ def gallery(
     columns = [*groups, *([UNKNOWN] if (shown["group"] == UNKNOWN).any() else [])]
     order = np.random.default_rng(seed).permutation(len(shown))
     cells = {key: cell for key, cell in shown.iloc[order].groupby(["label", "group"], observed=True)}
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    head = "".join(f"<th>{literal(column)}</th>" for column in columns)
     body = ""
     for label in labels:
         row = "".join(_cell(cells.get((label, column)), roots, folder, per_cell, side) for column in columns)
-        body += f"<tr><th>{html.escape(label)}</th>{row}</tr>"
+        body += f"<tr><th>{literal(label)}</th>{row}</tr>"
     return HTML(f'<table class="gallery"><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
@@ -59,6 +59,6 @@ def _thumbnail(path: Path, image_id: str, folder: Path, side: int) -> str:
     buffer = io.BytesIO()
     small.save(buffer, "PNG")
     link = quote(os.path.relpath(path, folder).replace(os.sep, "/"))
-    name = html.escape(image_id, quote=True)
+    name = html.escape(str(image_id), quote=True)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'<a href="{link}"><img alt="{name}" title="{name}" src="data:image/png;base64,{data}"></a>'

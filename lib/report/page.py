@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from pathlib import Path
+from urllib.parse import quote
 
 from lib.files import write_atomically
 
@@ -27,7 +28,7 @@ def notebook_page(
             cell.outputs = _settled(cell.outputs)
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(content)
-    links = f'<a href="{html.escape(index)}">← report</a><a href="{html.escape(notebook.name)}">this notebook</a>'
+    links = f'<a href="{html.escape(index)}">← report</a><a href="{quote(notebook.name)}">this notebook</a>'
     page = notebook.with_suffix(".html")
     write_page(page, title=title, body=f"<nav>{links}{html.escape(title)}</nav><main>{body}</main>",
                extra_css=HtmlFormatter().get_style_defs(".highlight"))

@@ -37,6 +37,7 @@ def literal(text: object) -> str:
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     line = line.translate(_ENTITY)
     line = re.sub(r"(?i)\bwww\.", lambda match: match[0][:-1] + "&#46;", line)              # no automatic link
+    line = re.sub("^http", "&#104;ttp", line)                                                # IPython would fetch it as an address
     return re.sub(r"^(\d+)([.)])", lambda match: f"{match[1]}&#{ord(match[2])};", line)      # no numbered list
 
 

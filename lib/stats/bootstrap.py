@@ -1,18 +1,14 @@
-"""How certain is a number: a bootstrap that draws patients and training seeds, not images.
+"""How certain is a number: a bootstrap that draws patients, not images.
 
-Patients. Images of one patient resemble each other, so whole clusters (`cluster_id`) are drawn, never images (Davison &
-Hinkley 1997, §3.8). They are drawn within strata, label × group, so that no resample loses a class or a skin tone; the
-interval is therefore one for test sets of this composition. Of a stratum's n clusters, n − 1 are drawn with replacement and
-weighted by n/(n − 1) (Rao & Wu 1988, JASA 83:231): drawing n would understate the variance by (n − 1)/n, which matters in
-strata of five. The result is a matrix of weights [B, N]; every arm is measured under the same weights, which makes
-differences paired.
+Images of one patient resemble each other, so whole clusters (`cluster_id`) are drawn, never images (Davison & Hinkley 1997,
+§3.8). They are drawn within strata, label × group, so that no resample loses a class or a skin tone; the interval is therefore
+one for test sets of this composition. Of a stratum's n clusters, n − 1 are drawn with replacement and weighted by n/(n − 1)
+(Rao & Wu 1988, JASA 83:231): drawing n would understate the variance by (n − 1)/n, which matters in strata of five. The result
+is a matrix of weights [B, N]; every run of every arm is measured under the same weights, which makes differences paired.
 
-Training seeds. Another training run would have given other numbers, so seeds are drawn as well, independently of the
-patients, again n − 1 of n, and the same for every arm (the two-way "pigeonhole" bootstrap; Owen 2007, Ann. Appl. Stat.
-1:386, who shows it to be mildly conservative). The limit: few seeds tell the spread between runs only roughly. Where
-nothing but training varies, a 95 % interval holds the truth 50 % of the time with 2 seeds, 75 % with 3, 87 % with 5, 91 %
-with 8, 94 % with 20 (simulated, 4,000 studies); the more patients contribute, the less it matters. One seed tells
-nothing: the interval then holds for these trained networks, not for the way of training them, and the tables say so.
+Training seeds are not drawn: with three of them, drawing again knows far too little of how runs differ (its 95 % interval
+holds the truth 75 % of the time where nothing but training varies). Their part is a t interval; lib/stats/interval.py puts
+both together.
 
 Everything is deterministic in `seed`. Clusters are sorted by name first, and resamples are made in lots of fixed size
 with a generator each, so neither the order of rows nor the block size changes a draw, and the first 500 of 2,000
@@ -21,13 +17,12 @@ resamples are the 500 that one would get by asking for 500.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-LOT = 250                   # resamples per random generator
-_PATIENTS, _SEEDS = 0, 1    # independent streams of one seed
+LOT = 250    # resamples per random generator
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ def image_weights(
     """Blocks of weights: which resamples, and how much each image counts in them [b, N]."""
     rows = max(1, min(LOT, cells // len(design.cluster)))
     for start in range(0, resamples, LOT):
-        rng = np.random.default_rng([seed, _PATIENTS, start // LOT])
+        rng = np.random.default_rng([seed, 0, start // LOT])
         drawn = np.ones((LOT, design.clusters))
         for stratum in design.strata:
             drawn[:, stratum] = _draw(len(stratum), LOT, rng)
@@ -92,22 +87,30 @@ def image_weights(
             yield slice(start + i, start + j), drawn[i:j, design.cluster]
 
 
-def seed_weights(
-    seeds:     int,        # S, training repetitions
-    *,
-    resamples: int,        # B
-    seed:      int = 0,
-) -> np.ndarray:
-    """How much each training seed counts in each resample, [B, S], rows sum to 1; the same for all arms."""
-    lots = [_draw(seeds, LOT, np.random.default_rng([seed, _SEEDS, start // LOT])) for start in range(0, resamples, LOT)]
-    return np.concatenate(lots)[:resamples] / seeds
+def degrees_of_freedom(
+    design: Design,
+    kinds:  Sequence[np.ndarray],    # rows of each kind of image that a measure contrasts, e.g. of positives and of negatives
+) -> float:
+    """On how many independent deviations the bootstrap's variance of a measure rests, at least 1.
+
+    Each kind adds a variance in inverse proportion to its clusters (Satterthwaite 1946, with equal spread in all kinds), so the
+    scarcest kind decides: 29 melanomas and 1,300 nevi have 29. A stratum of n clusters lends its share (n − 1)/n of each.
+    """
+    free = np.zeros(design.clusters)
+    for stratum in design.strata:
+        free[stratum] = 1 - 1 / len(stratum)
+    found = [np.unique(design.cluster[rows]) for rows in kinds]
+    variance = np.array([1 / len(members) for members in found if len(members)])
+    degrees = np.array([max(1.0, free[members].sum()) for members in found if len(members)])
+    return float(variance.sum() ** 2 / (variance**2 / degrees).sum()) if len(variance) else 1.0
 
 
 def _draw(size: int, rows: int, rng: np.random.Generator) -> np.ndarray:
     """Rao–Wu weights of `size` units, [rows, size]; each row sums to `size`."""
     if size == 1:
         return np.ones((rows, 1))
-    return rng.multinomial(size - 1, np.full(size, 1 / size), size=rows) * (size / (size - 1))
+    drawn = rng.integers(size, size=(rows, size - 1)) + size * np.arange(rows)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size) * (size / (size - 1))
 
 
 def _join_lone(members: dict[tuple[str, str], list[int]]) -> list[list[int]]:

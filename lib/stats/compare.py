@@ -1,36 +1,32 @@
 """Who did how well, who did better, and how far groups are apart: tidy tables with intervals.
 
-All tables have the columns value, low, high (numbers, NaN when not estimable), n_images, n_clusters (patients or lesions,
-the independent units), n_positives (images of the positive classes; for means over classes those of the smallest class
-kept; empty for accuracy), seeds (training repetitions), seed_spread (standard deviation between trainings of the
+All tables have the columns value, low, high (numbers, NaN when not estimable; lib/stats/interval.py), n_images, n_clusters
+(patients or lesions, the independent units), n_positives (images of the positive classes; for means over classes those of the
+smallest class kept; empty for accuracy), seeds (training repetitions), seed_spread (standard deviation between trainings of the
 value in that row, NaN with one) and note (why not estimable, which classes were left out or have few images, that one seed says
-nothing about training again).
+nothing about training again). Differences have p_value and p_adjusted as well.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from lib.metrics.estimate import Estimate
 from lib.metrics.gap import extremes
 from lib.metrics.registry import MEASURES
-from lib.stats.evaluate import ALL, Evaluation, Key
+from lib.stats.evaluate import ALL, Evaluation, Key, Term
+from lib.stats.interval import Uncertainty
+from lib.stats.multiplicity import benjamini_hochberg
+from lib.stats.rows import COUNTS, make_row, make_table
 from lib.stats.support import name_small_classes
 
-ONE_SEED = "one training seed: how much training again would change is not in the interval"
 BIASED = "biased upwards: noise alone makes the largest of several groups larger and the smallest smaller"
-
-COUNTS = ("n_images", "n_clusters", "n_positives")
-_NUMBERS = ["value", "low", "high", *COUNTS, "seeds", "seed_spread", "note"]
 
 
 def per_arm(evaluation: Evaluation) -> pd.DataFrame:
     """How each arm did: arm, architecture, metric, group ("all" first), value … note (see the module's text)."""
-    return _table(["arm", "architecture", "metric", "group"], [
+    return make_table(["arm", "architecture", "metric", "group"], [
         {"arm": arm, "architecture": architecture, "metric": metric, "group": group,
-         **_numbers(evaluation, metric, group, lambda key, arm=arm, architecture=architecture: (
-             evaluation.by_seed(arm, architecture, key), evaluation.draws_of(arm, architecture, key)))}
+         **_numbers(evaluation, metric, group, contrast(evaluation, architecture, metric, group, {arm: 1}))}
         for arm in evaluation.predictions.arms
         for architecture in evaluation.architectures
         for metric in evaluation.metrics
@@ -42,18 +38,22 @@ def differences(
     evaluation: Evaluation,
     baseline:   str,            # the arm that the others are held against
 ) -> pd.DataFrame:
-    """Each other arm minus the baseline, paired over patients and seeds: arm, baseline, architecture, metric, group, value … note."""
+    """Each other arm minus the baseline, paired over patients and seeds: arm, baseline, architecture, metric, group, value … note.
+
+    And p_value, two-sided, which inverts the interval (under 1 − confidence exactly where the interval leaves zero out), and
+    p_adjusted (Benjamini & Hochberg over all rows of the table that have a p-value).
+    """
     check_arm(evaluation, baseline)
-    return _table(["arm", "baseline", "architecture", "metric", "group"], [
-        {"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric, "group": group,
-         **_numbers(evaluation, metric, group, lambda key, arm=arm, architecture=architecture: (
-             evaluation.by_seed(arm, architecture, key) - evaluation.by_seed(baseline, architecture, key),
-             evaluation.draws_of(arm, architecture, key) - evaluation.draws_of(baseline, architecture, key)))}
-        for arm in evaluation.predictions.arms if arm != baseline
-        for architecture in evaluation.architectures
-        for metric in evaluation.metrics
-        for group in [ALL, *evaluation.groups]
-    ])
+    rows = []
+    for arm in evaluation.predictions.arms:
+        for architecture in evaluation.architectures if arm != baseline else []:
+            for metric in evaluation.metrics:
+                for group in [ALL, *evaluation.groups]:
+                    found = contrast(evaluation, architecture, metric, group, {arm: 1, baseline: -1})
+                    rows.append({"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric, "group": group,
+                                 **_numbers(evaluation, metric, group, found), "p_value": found.p_value()})
+    frame = make_table(["arm", "baseline", "architecture", "metric", "group"], rows, ["p_value", "p_adjusted"])
+    return frame.assign(p_adjusted=benjamini_hochberg(frame["p_value"].to_numpy()))
 
 
 def gaps(evaluation: Evaluation) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def gaps(evaluation: Evaluation) -> pd.DataFrame:
     because they were picked for being far apart, value and interval are biased upwards, and the note says so. n_images,
     n_clusters and n_positives are those of the smaller of the two.
     """
-    return _table(["arm", "architecture", "metric", "worst", "best"], [
+    return make_table(["arm", "architecture", "metric", "worst", "best"], [
         {"arm": arm, "architecture": architecture, "metric": metric, **_gap(evaluation, arm, architecture, metric)}
         for arm in evaluation.predictions.arms
         for architecture in evaluation.architectures
@@ -78,39 +78,43 @@ def check_arm(evaluation: Evaluation, arm: str) -> None:
         raise ValueError(f"no predictions of arm {arm}; the table holds {', '.join(evaluation.predictions.arms)}")
 
 
-def _numbers(evaluation: Evaluation, metric: str, group: str, compute) -> dict:
-    """The shared columns of one row; `compute(key)` gives values by seed [S] and draws [B]."""
+def contrast(
+    evaluation:   Evaluation,
+    architecture: str,
+    metric:       str,
+    group:        str,
+    signs:        dict[str, int],       # arm → 1 or −1
+) -> Uncertainty:
+    """A measure in a group, of one arm or as a difference of two; with the reason where it is not estimable."""
     support = evaluation.support[metric, group]
-    seeds = len(evaluation.predictions.seeds)
     if support.reason:
-        estimate, by_seed = Estimate.missing(support.reason, n=support.n_images, confidence=evaluation.confidence), np.full(seeds, np.nan)
-    else:
-        by_seed, draws = compute(evaluation.key(metric, group))
-        estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=support.n_images)
-    counts = {name: getattr(support, name) for name in COUNTS}
-    return _row(estimate, by_seed, counts, [support.note] if estimate.estimable else [])
+        return Uncertainty.missing(support.reason, trainings=len(evaluation.predictions.seeds))
+    return evaluation.uncertainty(architecture, [Term(sign, arm, evaluation.key(metric, group)) for arm, sign in signs.items()])
+
+
+def _numbers(evaluation: Evaluation, metric: str, group: str, found: Uncertainty) -> dict:
+    support = evaluation.support[metric, group]
+    return make_row(evaluation, found, {name: getattr(support, name) for name in COUNTS}, [] if found.reason else [support.note])
 
 
 def _gap(evaluation: Evaluation, arm: str, architecture: str, metric: str) -> dict:
-    keys, notes, reason = _compared(evaluation, metric)
+    keys, notes, reason = comparable_groups(evaluation, metric)
     values = {group: evaluation.of(arm, architecture, key) for group, key in keys.items()}
-    defined = [group for group in keys if values[group] == values[group]]
-    if not reason and len(defined) < 2:
+    if not reason and sum(value == value for value in values.values()) < 2:
         reason = "undefined on this sample"
     if reason:
-        return {"worst": None, "best": None, **_missing(evaluation, reason, notes)}
+        found = Uncertainty.missing(reason, trainings=len(evaluation.predictions.seeds))
+        return {"worst": None, "best": None, **make_row(evaluation, found, dict.fromkeys(COUNTS), notes)}
     higher = MEASURES[metric].higher_is_better
     worst, best = extremes(values, higher_is_better=higher)
     low, high = (worst, best) if higher else (best, worst)
-    by_seed = evaluation.by_seed(arm, architecture, keys[high]) - evaluation.by_seed(arm, architecture, keys[low])
-    draws = evaluation.draws_of(arm, architecture, keys[high]) - evaluation.draws_of(arm, architecture, keys[low])
-    counts = _smallest(evaluation, metric, [worst, best])
-    estimate = Estimate.from_draws(draws, value=by_seed.mean(), confidence=evaluation.confidence, n=counts["n_images"])
+    found = evaluation.uncertainty(architecture, [Term(1, arm, keys[high]), Term(-1, arm, keys[low])])
     notes += [f"group {group}: {small}" for group in (worst, best) if (small := _small_classes(evaluation, keys[group]))]
-    return {"worst": worst, "best": best, **_row(estimate, by_seed, counts, [BIASED, *notes])}
+    counts = _smallest(evaluation, metric, [worst, best])
+    return {"worst": worst, "best": best, **make_row(evaluation, found, counts, [BIASED, *notes])}
 
 
-def _compared(evaluation: Evaluation, metric: str) -> tuple[dict[str, Key], list[str], str]:
+def comparable_groups(evaluation: Evaluation, metric: str) -> tuple[dict[str, Key], list[str], str]:
     """The groups a gap runs over and what is measured in each, notes, and why there is no gap (empty when there is)."""
     shared, excluded = evaluation.shared_classes(metric)
     keys = {group: Key(metric, group, shared) for group in evaluation.groups if group not in excluded}
@@ -132,24 +136,3 @@ def _smallest(evaluation: Evaluation, metric: str, groups: list[str]) -> dict:
     """Counts of the smallest of these groups."""
     counted = {name: [getattr(evaluation.support[metric, group], name) for group in groups] for name in COUNTS}
     return {name: None if None in numbers else min(numbers) for name, numbers in counted.items()}
-
-
-def _missing(evaluation: Evaluation, reason: str, notes: list[str]) -> dict:
-    estimate = Estimate.missing(reason, confidence=evaluation.confidence)
-    return _row(estimate, np.full(len(evaluation.predictions.seeds), np.nan), dict.fromkeys(COUNTS), notes)
-
-
-def _row(estimate: Estimate, by_seed: np.ndarray, counts: dict, notes: list[str]) -> dict:
-    if not estimate.estimable:
-        notes = [f"not estimable: {estimate.reason}", *notes]
-    if len(by_seed) == 1:
-        notes = [*notes, ONE_SEED]
-    spread = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else float("nan")
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, **counts,
-            "seeds": len(by_seed), "seed_spread": spread, "note": "; ".join(filter(None, notes))}
-
-
-def _table(names: list[str], rows: list[dict]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=[*names, *_NUMBERS])
-    return frame.astype({"value": float, "low": float, "high": float, "seed_spread": float, "n_images": "Int64",
-                         "n_clusters": "Int64", "n_positives": "Int64", "seeds": "Int64"})

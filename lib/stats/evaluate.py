@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from lib.metrics.registry import MEASURES, Measure, get_measure
-from lib.stats.bootstrap import image_weights, make_design, seed_weights
+from lib.stats.bootstrap import Design, degrees_of_freedom, image_weights, make_design
 from lib.stats.inputs import Predictions, Run, read_predictions
-from lib.stats.support import Support, classes_reason, count_support
+from lib.stats.interval import Pin, Uncertainty, make_uncertainty
+from lib.stats.support import Support, classes_reason, count_support, kinds_of
 
 ALL = "all"    # the group of all images; the mean over architectures
 
@@ -25,23 +26,40 @@ class Key(NamedTuple):
     classes: tuple[int, ...] = ()
 
 
+class Basis(NamedTuple):
+    """What the interval of a measure in a group rests on."""
+
+    degrees:  float    # of freedom of the patients' part
+    clusters: int      # patients of the scarcest kind of image that it contrasts
+
+
+class Term(NamedTuple):
+    """One part of a difference."""
+
+    sign: int          # 1 or −1
+    arm:  str
+    key:  Key
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Values and resampled values of all runs.
 
-    `values[arm, architecture, key]` is [S], one per training seed; `draws[...]` is [S, B]. `of` and `draws_of` average
-    over seeds (and over architectures for "all"); differences of two arms' draws are paired.
+    `values[arm, architecture, key]` is [S], one per training seed; `draws[...]` is [S, B], under the same resampled patients
+    for all. `uncertainty` puts both together for a value or for a difference of any two.
     """
 
-    predictions:  Predictions
-    metrics:      list[str]
-    groups:       list[str]                                          # without "all"
-    support:      dict[tuple[str, str], Support]                     # (metric, group) → what it rests on
-    seed_weights: np.ndarray                                         # [B, S]
-    confidence:   float                                              # of intervals
-    minimum:      int                                                # positives that a number must rest on
-    values:       dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
-    draws:        dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
+    predictions: Predictions
+    metrics:     list[str]
+    groups:      list[str]                                           # without "all"
+    support:     dict[tuple[str, str], Support]                      # (metric, group) → what it rests on
+    confidence:  float                                               # of intervals
+    minimum:     int                                                 # positives that a number must rest on
+    positive:    tuple[int, ...]                                     # indices of the classes that count as "act now"
+    minimum_sensitivity: float                                       # of the partial AUROC
+    basis:       dict[Key, Basis]                       = field(default_factory=dict, repr=False)
+    values:      dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
+    draws:       dict[tuple[str, str, Key], np.ndarray] = field(default_factory=dict, repr=False)
 
     @property
     def architectures(self) -> list[str]:
@@ -62,10 +80,51 @@ class Evaluation:
         return float(self.by_seed(arm, architecture, key).mean())
 
     def draws_of(self, arm: str, architecture: str, key: Key) -> np.ndarray:
-        """The value in each resample of patients and seeds, [B]."""
-        per_seed = np.mean([self.draws[arm, one, key] for one in self._members(architecture)], axis=0)    # [S, B]
-        # a seed that a resample leaves out must not make it undefined
-        return np.where(self.seed_weights.T > 0, self.seed_weights.T * per_seed, 0.0).sum(axis=0)
+        """The values of the single trainings under each resample of patients, [S, B]."""
+        return np.mean([self.draws[arm, one, key] for one in self._members(architecture)], axis=0)
+
+    def limits(self, metric: str) -> tuple[float, float]:
+        """The ends of a measure's scale."""
+        return {"cohen_kappa": (-1.0, 1.0), "partial_auroc": (0.0, 1 - self.minimum_sensitivity)}.get(metric, (0.0, 1.0))
+
+    def uncertainty(self, architecture: str, terms: Sequence[Term]) -> Uncertainty:
+        """The signed sum of the terms, all of one measure, paired over patients and seeds, with what its interval needs."""
+        by_seed = sum(sign * self.by_seed(arm, architecture, key) for sign, arm, key in terms)
+        parts = {key: sum(sign * self.draws_of(arm, architecture, key) for sign, arm, at in terms if at == key)
+                 for key in dict.fromkeys(term.key for term in terms)}
+        low, high = self.limits(terms[0].key.metric)
+        limits = (low, high) if len(terms) == 1 else (low - high, high - low)
+        return make_uncertainty(
+            by_seed, sum(parts.values()), degrees=self._degrees(parts), limits=limits, bounded=len(terms) == 1,
+            pins=self._pins(architecture, terms),
+        )
+
+    def _degrees(self, parts: dict[Key, np.ndarray]) -> float:
+        """Degrees of freedom of a difference: those of its one key, or of several by their shares in the variance (Satterthwaite)."""
+        degrees = np.array([self.basis[key].degrees for key in parts])
+        variance = np.array([np.nanvar(draws.mean(axis=0)) for draws in parts.values()]) if len(parts) > 1 else np.ones(1)
+        return float(variance.sum() ** 2 / (variance**2 / degrees).sum()) if variance.sum() > 0 else float(degrees.min())
+
+    def _pins(self, architecture: str, terms: Sequence[Term]) -> tuple[Pin, ...]:
+        """The terms that lie at an end of their scale in every training; none for arms that answered the same."""
+        if len({term.key for term in terms}) == 1 and len(terms) == 2 and self._same_answers(architecture, *(term.arm for term in terms)):
+            return ()
+        pins = []
+        for sign, arm, key in terms:
+            low, high = self.limits(key.metric)
+            values = [self.values[arm, one, key] for one in self._members(architecture)]
+            for end, inwards in ((low, 1), (high, -1)):
+                if np.all(np.equal(values, end)):
+                    pins.append(Pin(sign * inwards, high - low, self.basis[key].clusters))
+        return tuple(pins)
+
+    def _same_answers(self, architecture: str, arm: str, other: str) -> bool:
+        table = self.predictions
+        return all(
+            table.thresholds[arm, one, seed] == table.thresholds[other, one, seed]
+            and np.array_equal(table.probabilities[arm, one, seed], table.probabilities[other, one, seed])
+            for one in self._members(architecture) for seed in table.seeds
+        )
 
     def shared_classes(self, metric: str) -> tuple[tuple[int, ...], dict[str, str]]:
         """Classes over which all estimable groups can be compared, and the groups that cannot be, with the reason."""
@@ -88,20 +147,21 @@ class Evaluation:
 
 
 def evaluate(
-    predictions:       pd.DataFrame,                              # the `predictions` table
-    metrics:           Sequence[str],                             # names of lib/metrics/registry.py
+    predictions:         pd.DataFrame,                              # the `predictions` table
+    metrics:             Sequence[str],                             # names of lib/metrics/registry.py
     *,
-    classes:           Sequence[str],                             # class order, from the file's metadata
-    positive:          Sequence[str]                   = (),      # labels that count as "act now"
-    arms:              Sequence[str] | None            = None,    # these only, in this order; default: all, by name
-    groups:            Sequence[str] | None            = None,    # groups to look at, in this order; default: all found
-    resamples:         int                             = 2_000,
-    confidence:        float                           = 0.95,
-    seed:              int                             = 0,
-    minimum_positives: int                             = 20,
-    split:             str                             = "test",
-    condition:         str                             = "clean",
-    progress:          Callable[[float], None] | None  = None,    # told the share done, 0–1
+    classes:             Sequence[str],                             # class order, from the file's metadata
+    positive:            Sequence[str]                   = (),      # labels that count as "act now"
+    arms:                Sequence[str] | None            = None,    # these only, in this order; default: all, by name
+    groups:              Sequence[str] | None            = None,    # groups to look at, in this order; default: all found
+    resamples:           int                             = 2_000,
+    confidence:          float                           = 0.95,
+    seed:                int                             = 0,
+    minimum_positives:   int                             = 20,
+    minimum_sensitivity: float                           = 0.8,     # for partial_auroc: the area above this sensitivity
+    split:               str                             = "test",
+    condition:           str                             = "clean",
+    progress:            Callable[[float], None] | None  = None,    # told the share done, 0–1
 ) -> Evaluation:
     """Measure every run in every group, on the test images and under `resamples` resamples shared by all arms.
 
@@ -115,34 +175,41 @@ def evaluate(
         raise ValueError(f"confidence={confidence:g}, resamples={resamples}; expected a share between 0 and 1 and at least 1 resample")
     measures = [get_measure(name) for name in dict.fromkeys(metrics)]
     table = read_predictions(predictions, classes, arms=arms, split=split, condition=condition)
-    chosen = [list(classes).index(label) for label in dict.fromkeys(positive)]
+    chosen = tuple(list(classes).index(label) for label in dict.fromkeys(positive))
     names = [str(g) for g in np.unique(table.groups) if g] if groups is None else list(dict.fromkeys(groups))
     if ALL in names:
         raise ValueError(f"a group is called {ALL!r}, which stands for everybody in the tables; give it another name (groups.values)")
     rows = {ALL: np.arange(len(table.y_true))} | {group: np.flatnonzero(table.groups == group) for group in names}
     support = {(m.name, group): _support(m, table, at, chosen, minimum_positives) for m in measures for group, at in rows.items()}
-    seeds = table.seeds
     out = Evaluation(
-        table, [m.name for m in measures], names, support,
-        seed_weights(len(seeds), resamples=resamples, seed=seed), confidence, minimum_positives,
+        table, [m.name for m in measures], names, support, confidence, minimum_positives, chosen, minimum_sensitivity,
     )
-    keys = _keys(out)
-    for arm in table.arms:
-        for architecture in table.architectures:
-            for key in keys:
-                at = rows[key.group]
-                by_seed = [_measure(key, table, (arm, architecture, s), at, chosen, None) for s in seeds]
-                out.values[arm, architecture, key] = np.array(by_seed)
-                out.draws[arm, architecture, key] = np.empty((len(seeds), resamples))
-    design = make_design(table.cluster_ids, table.y_true, table.groups)
+    design, keys = make_design(table.cluster_ids, table.y_true, table.groups), _keys(out)
+    options = {"positive": chosen, "minimum_sensitivity": minimum_sensitivity}
+    runs = [(arm, architecture) for arm in table.arms for architecture in table.architectures]
+    for key in keys:
+        out.basis[key] = _basis(key, table, design, rows[key.group], chosen)
+        for arm, architecture in runs:
+            by_seed = [_measure(key, table, (arm, architecture, s), rows[key.group], None, options) for s in table.seeds]
+            out.values[arm, architecture, key] = np.array(by_seed)
+            out.draws[arm, architecture, key] = np.empty((len(by_seed), resamples))
     for block, weights in image_weights(design, resamples=resamples, seed=seed):
-        within = {group: weights if group == ALL else weights[:, at] for group, at in rows.items()}
-        for (arm, architecture, key), draws in out.draws.items():
-            for i, s in enumerate(seeds):
-                draws[i, block] = _measure(key, table, (arm, architecture, s), rows[key.group], chosen, within[key.group])
+        for group, at in rows.items():
+            within = weights if group == ALL else weights[:, at]
+            for key in [key for key in keys if key.group == group]:
+                for arm, architecture in runs:
+                    draws = out.draws[arm, architecture, key]
+                    for i, s in enumerate(table.seeds):
+                        draws[i, block] = _measure(key, table, (arm, architecture, s), at, within, options)
         if progress:
             progress(block.stop / resamples)
     return out
+
+
+def _basis(key: Key, table: Predictions, design: Design, at: np.ndarray, positive: tuple[int, ...]) -> Basis:
+    inside = kinds_of(MEASURES[key.metric], table.y_true[at], classes=key.classes, positive=positive)
+    kinds = [at[mask] for mask in inside]
+    return Basis(degrees_of_freedom(design, kinds), min(len(np.unique(design.cluster[rows])) for rows in kinds))
 
 
 def _keys(evaluation: Evaluation) -> list[Key]:
@@ -155,10 +222,10 @@ def _keys(evaluation: Evaluation) -> list[Key]:
     return list(keys)
 
 
-def _support(measure: Measure, table: Predictions, at: np.ndarray, positive: list[int], minimum_positives: int) -> Support:
+def _support(measure: Measure, table: Predictions, at: np.ndarray, positive: tuple[int, ...], minimum_positives: int) -> Support:
     support = count_support(
         measure, table.y_true[at], table.cluster_ids[at],
-        classes=list(table.classes), positive=positive, minimum_positives=minimum_positives,
+        classes=list(table.classes), positive=list(positive), minimum_positives=minimum_positives,
     )
     if not support.reason and measure.needs_threshold and None in table.thresholds.values():
         return Support(support.n_images, support.n_clusters, support.n_positives, reason="the table holds no decision threshold")
@@ -166,14 +233,14 @@ def _support(measure: Measure, table: Predictions, at: np.ndarray, positive: lis
 
 
 def _measure(
-    key:      Key,
-    table:    Predictions,
-    run:      Run,
-    at:       np.ndarray,              # [n] rows of the group
-    positive: list[int],
-    weights:  np.ndarray | None,       # [b, n]
+    key:     Key,
+    table:   Predictions,
+    run:     Run,
+    at:      np.ndarray,              # [n] rows of the group
+    weights: np.ndarray | None,       # [b, n]
+    options: dict,                    # of the study, for every measure
 ) -> float | np.ndarray:
     return MEASURES[key.metric](
         table.y_true[at], table.probabilities[run][at],
-        weights=weights, positive=positive, threshold=table.thresholds[run], classes=key.classes or None,
+        weights=weights, threshold=table.thresholds[run], classes=key.classes or None, **options,
     )

@@ -105,6 +105,22 @@ def name_small_classes(
     return f"classes with fewer than {minimum_positives} images: {small}" if small else ""
 
 
+def kinds_of(
+    measure:  Measure,
+    y_true:   np.ndarray,       # [n] int
+    *,
+    classes:  Sequence[int],    # of a mean over classes
+    positive: Sequence[int],    # indices of the positive classes
+) -> list[np.ndarray]:
+    """The kinds of images that a measure contrasts or averages, [n] bool each: what must be drawn often enough for an interval."""
+    if measure.rests_on == "classes":
+        return [y_true == k for k in classes]
+    if measure.rests_on == "images":
+        return [np.ones(len(y_true), dtype=bool)]
+    is_positive = np.isin(y_true, positive)
+    return [mask for kind, mask in (("positives", is_positive), ("negatives", ~is_positive)) if measure.rests_on in (kind, "both")]
+
+
 def _too_few(kind: str, images: int, patients: int, minimum: int, few: int) -> str:
     if images < minimum:
         return f"{images} {kind if images != 1 else kind[:-1]}, needs {minimum}"

@@ -1,4 +1,4 @@
-"""Did it help: one word and one sentence on the comparison a study declared before it ran.
+"""Did it help: one word and one sentence on each comparison that a study declared before it ran.
 
 The word follows from where the interval of the difference lies (Walker & Nowacki 2011, J. Gen. Intern. Med. 26:192):
 
@@ -8,24 +8,37 @@ The word follows from where the interval of the difference lies (Walker & Nowack
     anything else                       cannot tell
 
 A 95 % interval makes the equivalence test one of size 2.5 %, stricter than the customary two one-sided tests at 5 %.
+
+Several declared comparisons give chance several goes, so Holm's correction (1979, Scand. J. Stat. 6:65) runs over them, over the
+p-values of the differences and over those of the equivalence tests alike: a word other than "cannot tell" needs an adjusted
+p-value under 1 − confidence (half of it for the one-sided equivalence). With one comparison this changes nothing, since
+p-values invert the interval.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from lib.metrics.estimate import Estimate, number
 from lib.metrics.registry import MEASURES
-from lib.stats.compare import check_arm
+from lib.stats.compare import check_arm, contrast
 from lib.stats.evaluate import ALL, Evaluation
+from lib.stats.interval import Uncertainty
+from lib.stats.multiplicity import holm
 from lib.study import Primary
 
-FEW_SEEDS = 5    # fewer training runs understate how much training again would change (lib/stats/bootstrap.py has the figures)
+FEW_SEEDS = 3    # with fewer training runs than this an interval may hold the truth too seldom (tests/stats/test_truth_seeds.py)
 
 Kind = Literal["better", "worse", "equivalent", "cannot tell"]
+
+_COLUMNS = ["metric", "group", "arm", "baseline", "architecture", "margin", "arm_value", "baseline_value", "value", "low", "high",
+            "p_value", "p_adjusted", "p_equivalence", "p_equivalence_adjusted", "kind", "n_images", "n_clusters", "n_positives",
+            "seeds", "note"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,12 @@ class Verdict:
     n_clusters:     int
     n_positives:    int | None
     seeds:          int
+    p_value:        float           # two-sided, of no difference; NaN where not estimable
+    p_adjusted:     float           # Holm over the declared comparisons
+    p_equivalence:  float           # two one-sided tests, of a difference of at least the margin
+    p_equivalence_adjusted: float   # Holm over the declared comparisons
+    declared:       int  = 1        # how many comparisons were declared
+    note:           str  = ""       # classes left out of a mean, classes with few images
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
@@ -89,10 +108,46 @@ def give_verdict(
     evaluation: Evaluation,
     primary:    Primary,        # metric, group, arm, baseline, margin
 ) -> Verdict:
-    """The verdict on the declared comparison; with several architectures on their mean.
+    """The verdict on a study's only declared comparison; with several architectures on their mean. Raises as `give_verdicts` does."""
+    return give_verdicts(evaluation, [primary])[0]
 
-    Raises ValueError when the metric was not evaluated, or the group or an arm is not in the table.
+
+def give_verdicts(
+    evaluation: Evaluation,
+    primaries:  Sequence[Primary],    # all that were declared
+) -> list[Verdict]:
+    """The verdicts on the declared comparisons, in their order, corrected for their number.
+
+    Raises ValueError when a metric was not evaluated, or a group or an arm is not in the table.
     """
+    found = [declared_difference(evaluation, primary) for primary in primaries]
+    p = np.array([one.p_value() for one in found])
+    p_equivalence = np.array([one.p_within(primary.margin) for one, primary in zip(found, primaries, strict=True)])
+    tests = zip(p, holm(p), p_equivalence, holm(p_equivalence), strict=True)
+    return [_verdict(evaluation, primary, one, [float(x) for x in four], len(found))
+            for primary, one, four in zip(primaries, found, tests, strict=True)]
+
+
+def declared(
+    evaluation: Evaluation,
+    primaries:  Sequence[Primary],    # all that were declared
+) -> pd.DataFrame:
+    """The verdicts as a table, a row per declared comparison in their order.
+
+    Columns: metric, group, arm, baseline, architecture, margin, arm_value, baseline_value, value, low, high, p_value,
+    p_adjusted (Holm), p_equivalence (two one-sided tests against ± margin), p_equivalence_adjusted (Holm), kind (the word),
+    n_images, n_clusters, n_positives, seeds, note.
+    """
+    rows = []
+    for verdict in give_verdicts(evaluation, primaries):
+        one = verdict.difference
+        note = f"not estimable: {one.reason}" if one.reason else verdict.note
+        rows.append({**vars(verdict), "value": one.value, "low": one.low, "high": one.high, "note": note})
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({name: "Int64" for name in ("n_images", "n_clusters", "n_positives", "seeds")})
+
+
+def declared_difference(evaluation: Evaluation, primary: Primary) -> Uncertainty:
+    """Arm minus baseline as declared, on the mean over architectures. Raises ValueError when the evaluation does not hold it."""
     metric, group = primary.metric, primary.group or ALL
     if metric not in evaluation.metrics:
         raise ValueError(f"the primary metric {metric} was not evaluated; evaluated are {', '.join(evaluation.metrics)}")
@@ -100,70 +155,67 @@ def give_verdict(
         raise ValueError(f"the primary group {group} was not evaluated; groups are {', '.join(evaluation.groups)}")
     for arm in (primary.arm, primary.baseline):
         check_arm(evaluation, arm)
-    support, architecture = evaluation.support[metric, group], evaluation.architectures[0]
-    arm_value = baseline_value = float("nan")
-    if support.reason:
-        difference = Estimate.missing(support.reason, n=support.n_images, confidence=evaluation.confidence)
-    else:
-        key = evaluation.key(metric, group)
-        arm_value, baseline_value = (evaluation.of(arm, architecture, key) for arm in (primary.arm, primary.baseline))
-        difference = Estimate.from_draws(
-            evaluation.draws_of(primary.arm, architecture, key) - evaluation.draws_of(primary.baseline, architecture, key),
-            value=arm_value - baseline_value, confidence=evaluation.confidence, n=support.n_images,
-        )
+    return contrast(evaluation, evaluation.architectures[0], metric, group, {primary.arm: 1, primary.baseline: -1})
+
+
+def _verdict(evaluation: Evaluation, primary: Primary, found: Uncertainty, tests: list[float], count: int) -> Verdict:
+    """One verdict; `tests` are p, adjusted p, equivalence p, adjusted equivalence p."""
+    metric, group, architecture = primary.metric, primary.group or ALL, evaluation.architectures[0]
+    support = evaluation.support[metric, group]
+    values = [float("nan")] * 2 if support.reason else [
+        evaluation.of(arm, architecture, evaluation.key(metric, group)) for arm in (primary.arm, primary.baseline)]
+    difference = found.estimate(evaluation.confidence, n=support.n_images)
     kind = judge(difference.low, difference.high, primary.margin, higher_is_better=MEASURES[metric].higher_is_better)
-    parts = dict(
-        kind=kind, metric=metric, group=group, arm=primary.arm, baseline=primary.baseline, architecture=architecture, margin=primary.margin,
-        difference=difference, arm_value=arm_value, baseline_value=baseline_value, n_images=support.n_images,
-        n_clusters=support.n_clusters, n_positives=support.n_positives, seeds=len(evaluation.predictions.seeds),
+    level = 1 - evaluation.confidence
+    lost = (tests[1] >= level) if kind in ("better", "worse") else (tests[3] >= level / 2) if kind == "equivalent" else False
+    verdict = Verdict(
+        kind="cannot tell" if lost and count > 1 else kind, sentence="", metric=metric, group=group, arm=primary.arm,
+        baseline=primary.baseline, architecture=architecture, margin=primary.margin, difference=difference, arm_value=values[0],
+        baseline_value=values[1], n_images=support.n_images, n_clusters=support.n_clusters, n_positives=support.n_positives,
+        seeds=found.trainings, p_value=tests[0], p_adjusted=tests[1], p_equivalence=tests[2], p_equivalence_adjusted=tests[3],
+        declared=count, note=support.note,
     )
-    return Verdict(sentence=describe(**parts, note=support.note), **parts)
+    return replace(verdict, sentence=describe(verdict, alone=kind))
 
 
 def describe(
+    verdict: Verdict,
     *,
-    kind:           Kind,
-    metric:         str,
-    group:          str,
-    arm:            str,
-    baseline:       str,
-    margin:         float,
-    difference:     Estimate,
-    arm_value:      float,
-    baseline_value: float,
-    n_images:       int,
-    n_clusters:     int,
-    seeds:          int,
-    note:           str = "",
-    **_:            object,         # the other numbers of a verdict, which the sentence has no use for
+    alone:   Kind,          # the word it would get if it were the only comparison declared
 ) -> str:
     """The verdict in plain English, to be read aloud."""
-    title, whom = MEASURES[metric].title, "everybody" if group == ALL else f"group {group}"
-    opening = {"better": "Better", "worse": "Worse", "equivalent": "Equivalent", "cannot tell": "Cannot tell"}[kind]
-    question = f"{title} for {whom}, arm {arm} against arm {baseline}"
+    title, whom = MEASURES[verdict.metric].title, "everybody" if verdict.group == ALL else f"group {verdict.group}"
+    opening, difference, seeds = verdict.kind.capitalize(), verdict.difference, verdict.seeds
+    question = f"{title} for {whom}, arm {verdict.arm} against arm {verdict.baseline}"
     if not difference.estimable:
         return f"{opening}: {question}, is not estimable ({difference.reason})."
-    middle = f"{number(arm_value)} against {number(baseline_value)}, a difference of {number(difference.value, signed=True)}"
+    middle = (f"{number(verdict.arm_value)} against {number(verdict.baseline_value)}, "
+              f"a difference of {number(difference.value, signed=True)}")
     interval = f"{100 * difference.confidence:g} % interval {number(difference.low, signed=True)} to {number(difference.high, signed=True)}"
     runs = f"{seeds} training {'run' if seeds == 1 else 'runs'} per arm"
-    basis = f"{n_images:,} test images of {n_clusters:,} independent patients or lesions, {runs}"
-    sentence = f"{opening}: {question}, is {middle} ({interval}; {basis}). {_meaning(kind, difference, margin)}"
+    basis = f"{verdict.n_images:,} test images of {verdict.n_clusters:,} independent patients or lesions, {runs}"
+    sentence = f"{opening}: {question}, is {middle} ({interval}; {basis}). "
+    sentence += _meaning(verdict, alone)
     if seeds == 1:
         sentence += " With one training run per arm, the interval leaves out how much training again would change."
     elif seeds < FEW_SEEDS:
-        sentence += f" With only {seeds} training runs per arm, the interval is likely to be somewhat too narrow."
-    return sentence + (f" {note[0].upper()}{note[1:]}." if note else "")
+        sentence += f" With only {seeds} training runs per arm, the interval may be too narrow."
+    return sentence + (f" {verdict.note[0].upper()}{verdict.note[1:]}." if verdict.note else "")
 
 
-def _meaning(kind: Kind, difference: Estimate, margin: float) -> str:
+def _meaning(verdict: Verdict, alone: Kind) -> str:
     """What the place of the interval means for the reader."""
-    low, high, limit = difference.low, difference.high, f"the {margin:g} declared as too small to matter"
-    if kind == "equivalent":
+    low, high, limit = verdict.difference.low, verdict.difference.high, f"the {verdict.margin:g} declared as too small to matter"
+    if verdict.kind != alone:
+        adjusted = number(verdict.p_equivalence_adjusted if alone == "equivalent" else verdict.p_adjusted)
+        return (f"Alone it would count as {alone}, but {verdict.declared} comparisons were declared, and corrected for their number "
+                f"(Holm) chance remains a possible explanation (adjusted p = {adjusted}).")
+    if verdict.kind == "equivalent":
         real = ", though it is probably not zero" if lies_beyond(low, high) else ""
         return f"The whole interval is within {limit}{real}."
-    if kind == "cannot tell":
+    if verdict.kind == "cannot tell":
         return f"The interval holds no difference at all as well as differences past {limit}: these data cannot decide."
-    if lies_beyond(low, high, margin):
+    if lies_beyond(low, high, verdict.margin):
         return f"The whole interval lies beyond {limit}."
     return f"The interval leaves out zero, but not differences smaller than {limit}."
 

@@ -40,7 +40,7 @@ def place_of(key: str, path: str | Path, overrides: dict[str, Any] | None = None
 
 def _explain(item: dict, places: dict[tuple, str], fallback: str) -> str:
     """One pydantic error as `file:line  key: what is wrong, what would work`."""
-    path = tuple(str(part) for part in item["loc"])
+    path = _as_written(tuple(str(part) for part in item["loc"]), places)
     where = _where(path, places, fallback)
     key, given, kind = ".".join(path) or "study", item.get("input"), item["type"]
     if kind == "extra_forbidden":
@@ -56,6 +56,14 @@ def _explain(item: dict, places: dict[tuple, str], fallback: str) -> str:
         return f"{where}  {key}: has {item['ctx']['actual_length']} entries, expected at least {item['ctx']['min_length']}"
     wanted = item["msg"].partition(", unable to parse")[0].removeprefix("Input should be ").removeprefix("a valid ")
     return f"{where}  {key}: got {json.dumps(given, ensure_ascii=False, default=str)}, expected {wanted}"
+
+
+def _as_written(path: tuple[str, ...], places: dict[tuple, str]) -> tuple[str, ...]:
+    """The path without the number of a list's item where the file has the item itself (one primary comparison needs no list)."""
+    for depth in range(1, len(path)):
+        if path[depth].isdigit() and path[:depth] in places and not any(known[:depth + 1] == path[:depth + 1] for known in places):
+            return path[:depth] + path[depth + 1:]
+    return path
 
 
 def _where(path: tuple[str, ...], places: dict[tuple, str], fallback: str) -> str:

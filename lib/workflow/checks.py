@@ -7,6 +7,8 @@ from typing import Any
 from lib.classify.architectures import find_architecture
 from lib.classify.arms import find_arm
 from lib.data.info import find_info
+from lib.data.pools import check_pools
+from lib.names import look_up
 from lib.study import Study, StudyError, load_study, place_of
 from lib.workflow.plan import Plan, make_plan
 
@@ -29,6 +31,15 @@ def load_plan(
 def _sources(study: Study) -> None:
     for source in study.data.sources:
         find_info(source.dataset)
+        if source.phantom and (source.phantom.class_shares or source.phantom.domain_shares):
+            from lib.phantom.camera import DOMAINS
+            from lib.phantom.lesions import DIAGNOSES
+
+            for name in source.phantom.class_shares:
+                look_up("phantom diagnosis", name, DIAGNOSES)
+            for name in source.phantom.domain_shares:
+                look_up("phantom domain", name, DOMAINS)
+    check_pools(study.data.sources, study.data.shared_images)
 
 
 def _arms(study: Study) -> None:

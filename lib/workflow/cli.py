@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"{stage}: {runner.accept(plan, stage)} job(s) marked as still valid")
             return 0
         if options.status or options.dry_run:
-            return _show_status(runner.status(plan, runner.chosen_jobs(plan, request), request.force), dry=options.dry_run)
+            jobs = runner.chosen_jobs(plan, request)
+            return _show_status(runner.status(plan, jobs, runner.own_reasons(plan, jobs, request.force)), dry=options.dry_run)
         code = runner.run(plan, request)
     except runner.RunError as error:
         print(error, file=sys.stderr)

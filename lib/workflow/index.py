@@ -1,4 +1,4 @@
-"""The front page of a study: verdict, headline table, figures, then where everything comes from."""
+"""The front page of a study: verdicts, headline table, figures, then where everything comes from."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
     write_atomically(path.with_name("study.yaml"), lambda temporary: temporary.write_text(resolved, encoding="utf-8"))
     jobs = [_job(plan, job) for job in plan.jobs]
     metrics = {job.id: read_json(job.folder / "metrics.json") or {} for job in plan.jobs if read_json(job.record)}
-    verdict = metrics.get(VERDICT_STAGE, {})
+    answer = metrics.get(VERDICT_STAGE, {})
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     body = templates.get_template("index.html").render(
         study      = plan.study,
-        verdict    = verdict.get("verdict"),
-        outdated   = [f"{job['id']}: {job['state']}" for job in jobs if job["stale"]] if verdict else [],
-        headline   = _headline(verdict.get("headline"), plan),
+        verdicts   = answer.get("verdicts", []),
+        outdated   = [f"{job['id']}: {job['state']}" for job in jobs if job["stale"]] if answer else [],
+        headline   = _headline(answer.get("headline")),
         failures   = [message["message"] for job in plan.jobs if (message := read_json(job.state("failed")))],
         sections   = _sections(plan, jobs, metrics),
         jobs       = jobs,
@@ -72,7 +72,7 @@ def _sections(plan: Plan, jobs: list[dict], metrics: dict[str, dict]) -> list[di
     return sections
 
 
-def _headline(table: dict | None, plan: Plan) -> dict | None:
+def _headline(table: dict | None) -> dict | None:
     return table and {**table, "job": VERDICT_STAGE, "link": f"{VERDICT_STAGE}/{VERDICT_STAGE}.html"}
 
 

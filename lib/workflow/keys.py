@@ -22,8 +22,8 @@ from lib.workflow.stages import Stage
 def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
     """The parameter values a stage may see, as dotted leaves: {"split.seed": 42, …}."""
     leaves = dict(_leaves(study.as_dict()))
-    leaves["labels.classes in order"] = study.labels.names              # the meaning of p_0 … p_k
-    leaves["groups.values in order"] = study.groups.names
+    leaves["labels.names"] = study.labels.names                         # in order: the meaning of p_0 … p_k
+    leaves["groups.names"] = study.groups.names
     shown = {key: value for key, value in leaves.items() if _under(key, stage.params)}
     return {key: value for key, value in shown.items() if not _under(key, stage.hidden)}
 

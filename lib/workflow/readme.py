@@ -21,14 +21,14 @@ ASSETS = ROOT / "lib" / "assets" / "readme"
 
 
 def results_block(study: str) -> str:
-    """Command, verdict and headline table of a finished study, as Markdown. ValueError when it has not run."""
+    """Verdicts and headline table of a finished study, as Markdown. ValueError when it has not run."""
     folder = outputs_root() / study / "09_statistics"
     metrics, origin = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
     if not metrics or not origin:
         raise ValueError(f"{study} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
     headline = metrics["headline"]
     lines = [
-        f"> {_plain(metrics['verdict']['sentence'])}", "",
+        "\n>\n".join(f"> {_plain(verdict['sentence'])}" for verdict in metrics["verdicts"]), "",
         f"{_plain(headline['caption'])} ({_plain(headline['interval'])}):", "",
         "| " + " | ".join(map(_plain, headline["columns"])) + " |",
         "|" + "---|" * len(headline["columns"]),

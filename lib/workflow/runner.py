@@ -51,13 +51,17 @@ def chosen_jobs(plan: Plan, request: Request) -> list[Job]:
     return list(plan.jobs)
 
 
-def status(plan: Plan, jobs: list[Job], force: tuple[str, ...] = ()) -> dict[str, list[str]]:
-    """Job id → reasons why it would run; an empty list means up to date."""
+def own_reasons(plan: Plan, jobs: list[Job], force: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Job id → reasons of its own to run; what its inputs will do is not looked at."""
+    return {job.id: (["forced"] if job.stage.name in force else []) + why_stale(plan, job) for job in jobs}
+
+
+def status(plan: Plan, jobs: list[Job], own: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Job id → reasons why it would run, those of `own_reasons` and those of its inputs; an empty list means up to date."""
     reasons: dict[str, list[str]] = {}
     for job in jobs:
         waiting = sorted({other.stage.name for other in plan.inputs(job) if reasons.get(other.id)})
-        forced = ["forced"] if job.stage.name in force else []
-        reasons[job.id] = forced + why_stale(plan, job) + [f"{stage} runs before it" for stage in waiting]
+        reasons[job.id] = own[job.id] + [f"{stage} runs before it" for stage in waiting]
     return reasons
 
 
@@ -74,12 +78,13 @@ def run(plan: Plan, request: Request) -> int:
         jobs = chosen_jobs(plan, request)
         _check_inputs(plan, jobs)
         _check_force(jobs, request)
-        reasons = status(plan, jobs, request.force)
+        own = own_reasons(plan, jobs, request.force)
+        reasons = status(plan, jobs, own)
         board = Board(plan.study, jobs, {job: why for job, why in reasons.items() if why})
         if not any(reasons.values()):
             board.close()
             return 0
-        _prepare(plan, jobs, request)
+        _prepare(jobs, request, own)
         return _engine(plan, jobs, request, state, board)
 
 
@@ -100,13 +105,13 @@ def accept(plan: Plan, stage: str) -> int:
     return accepted
 
 
-def _prepare(plan: Plan, jobs: list[Job], request: Request) -> None:
+def _prepare(jobs: list[Job], request: Request, own: dict[str, list[str]]) -> None:
     """Bring the engine's markers in line with the facts: a job that is stale by content loses its marker, so the engine runs it."""
     for job in jobs:
         if job.stage.name in request.force:
             job.record.unlink(missing_ok=True)
             shutil.rmtree(job.work, ignore_errors=True)                 # checkpoints: forced means from the start
-        if why_stale(plan, job):
+        if own[job.id]:
             job.state("done").unlink(missing_ok=True)
         job.state("failed").unlink(missing_ok=True)
 

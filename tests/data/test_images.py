@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.data.colour import to_srgb
 from lib.data.images import ImageRefused, read_image, read_mask
 
 
@@ -48,6 +49,20 @@ def test_exif_turns_the_picture_upright(tmp_path):
     assert pixels.shape == (20, 10, 3) and pixels[0].mean() < 10 and pixels[-1].mean() > 245
 
 
+def test_a_palette_with_alpha_and_floating_masks(tmp_path):
+    layered = Image.new("P", (12, 12), 1)
+    layered.putpalette([0, 0, 0, 200, 100, 50])
+    layered = layered.convert("PA")
+    layered.putalpha(Image.new("L", (12, 12), 0))
+    assert np.asarray(to_srgb(layered)).min() == 255
+    values = np.zeros((12, 12), np.float32)
+    values[:3] = 1
+    assert read_mask(save(tmp_path / "m.tif", Image.fromarray(values)))[:3].all()
+    values[0, 0] = np.nan
+    with pytest.raises(ImageRefused, match=r"mask cannot be decoded \(has pixels that are no numbers"):
+        read_mask(save(tmp_path / "n.tif", Image.fromarray(values)))
+
+
 def _jpeg(size=(64, 64)):
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)).save(buffer, "JPEG")
@@ -55,8 +70,8 @@ def _jpeg(size=(64, 64)):
 
 
 @pytest.mark.parametrize(("content", "reason"), [
-    (b"", "empty"), (b"no image", "cannot be decoded"), (_jpeg()[:600], "cannot be decoded"), (_jpeg((4, 30)), "30 × 4, smaller than 8"),
-    (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "cannot be decoded"),
+    (b"", "empty"), (b"no image", "is text"), (_jpeg()[:600], "cut short"), (_jpeg()[:30], "is a JPEG picture; its beginning is damaged"),
+    (_jpeg((4, 30)), "30 × 4, smaller than 8"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "is a PNG picture; its beginning is damaged"),
 ])
 def test_broken_files_are_refused_with_a_reason(tmp_path, content, reason):
     (tmp_path / "a.jpg").write_bytes(content)

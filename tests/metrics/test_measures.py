@@ -15,6 +15,7 @@ from lib.metrics.registry import MEASURES
 
 POSITIVE, THRESHOLD = [0, 2], 0.5
 OPTIONS = {"positive": POSITIVE, "threshold": THRESHOLD}
+LOWEST = {"cohen_kappa": -1}                            # every other measure runs from 0
 
 
 def reference(name, y, p, w):
@@ -53,7 +54,20 @@ def reference(name, y, p, w):
                 return sk.precision_score(truth, called, sample_weight=w, zero_division=np.nan)
             case "f1":
                 return sk.f1_score(truth, called, sample_weight=w, zero_division=np.nan)
+            case "partial_auroc":
+                return isic_2024(truth, score, w, 0.8) if both else np.nan
+            case "cohen_kappa":
+                return sk.cohen_kappa_score(y, answer, sample_weight=w)
+            case "brier":
+                return sk.brier_score_loss(truth, score.clip(0, 1), sample_weight=w, pos_label=True)
     raise AssertionError(f"no reference for {name}")
+
+
+def isic_2024(truth, score, w, minimum):
+    """The challenge's published computation: labels and scores turned round, scikit-learn's standardised area, scaled back."""
+    width = 1 - minimum
+    standardised = sk.roc_auc_score(~truth, 1 - score, max_fpr=width, sample_weight=w)
+    return 0.5 * width**2 + (width - 0.5 * width**2) / 0.5 * (standardised - 0.5)
 
 
 def draw_case(seed, n, classes=4, ties=True, present=None):
@@ -104,7 +118,7 @@ def test_properties_of_weights_and_order(case, name):
     repeated = np.repeat(np.arange(len(y)), counts)
     weighted = measure(y, p, weights=np.stack([counts, np.ones_like(counts)]), **OPTIONS)
     np.testing.assert_allclose(weighted, [measure(y[repeated], p[repeated], **OPTIONS), plain], atol=1e-12)
-    assert np.isnan(plain) or 0 <= plain <= 1
+    assert np.isnan(plain) or LOWEST.get(name, 0) - 1e-12 <= plain <= 1 + 1e-12
 
 
 @settings(deadline=None, max_examples=30)
@@ -143,6 +157,56 @@ def test_confusion_matrix():
     np.testing.assert_array_equal(confusion(y, p, weights=w[0]), expected[0])
     assert confusion(y, p).sum() == 60
     assert confusion(y[:0], p[:0]).shape == (4, 4)
+
+
+@pytest.mark.parametrize("minimum", [0.0, 0.25, 0.6, 0.8, 0.95, 0.999])
+@pytest.mark.parametrize("ties", [True, False])
+def test_partial_auroc_is_the_isic_score_at_any_minimum(minimum, ties):
+    for seed in range(10):
+        y, p = draw_case(seed, 70, ties=ties)
+        w = np.random.default_rng(seed).integers(0, 4, (3, 70))
+        expected = [isic_2024(np.isin(y, POSITIVE)[row > 0], p[row > 0][:, POSITIVE].sum(axis=1), row[row > 0], minimum) for row in w]
+        found = MEASURES["partial_auroc"](y, p, weights=w, positive=POSITIVE, minimum_sensitivity=minimum)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_partial_auroc_by_hand():
+    def area(y, score, **options):
+        return MEASURES["partial_auroc"](np.array(y), np.stack([1 - np.array(score), score], axis=1), positive=[1], **options)
+
+    assert area([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.9]) == pytest.approx(0.2)                    # perfect: the whole strip
+    assert area([0, 0, 1, 1], [0.8, 0.9, 0.1, 0.2]) == pytest.approx(0.0)
+    assert area([0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5]) == pytest.approx(0.02)                   # guessing: a triangle
+    # one positive in two lies under every negative: no sensitivity above 0.5 without calling all negatives
+    assert area([0, 0, 1, 1], [0.4, 0.5, 0.1, 0.9], minimum_sensitivity=0.5) == pytest.approx(0.0)
+    assert area([0, 0, 1, 1], [0.4, 0.5, 0.1, 0.9], minimum_sensitivity=0.25) == pytest.approx(0.25)
+    y, p = draw_case(4, 90)
+    np.testing.assert_allclose(
+        MEASURES["partial_auroc"](y, p, positive=POSITIVE, minimum_sensitivity=0), MEASURES["auroc_positive"](y, p, positive=POSITIVE),
+    )
+
+
+@pytest.mark.parametrize("minimum", [-0.1, 1.0, np.nan])
+def test_impossible_minimum_sensitivity_is_named(minimum):
+    with pytest.raises(ValueError, match="at least 0 and under 1"):
+        MEASURES["partial_auroc"](*draw_case(0, 9), positive=POSITIVE, minimum_sensitivity=minimum)
+
+
+def test_brier_over_all_classes_and_over_two():
+    y, p = draw_case(6, 50)
+    w = np.random.default_rng(0).integers(0, 3, 50)
+    assert MEASURES["brier"](y, p, weights=w) == pytest.approx(sk.brier_score_loss(y, p, sample_weight=w, labels=range(4)) / 2)
+    two = np.stack([p[:, 0], 1 - p[:, 0]], axis=1)
+    assert MEASURES["brier"](y % 2, two) == pytest.approx(MEASURES["brier"](y % 2, two, positive=[1]))
+    assert not MEASURES["brier"].higher_is_better
+    assert not MEASURES["brier"].needs_positive
+
+
+def test_kappa_of_guessing_and_of_one_class():
+    always_first = np.tile([0.7, 0.3], (6, 1))
+    assert MEASURES["cohen_kappa"](np.array([0, 0, 1, 1, 0, 1]), always_first) == 0
+    assert np.isnan(MEASURES["cohen_kappa"](np.zeros(6, dtype=int), always_first))
+    assert MEASURES["cohen_kappa"](np.array([0, 1]), np.array([[0.1, 0.9], [0.9, 0.1]])) == -1
 
 
 def test_threshold_itself_is_called_positive():

@@ -28,7 +28,7 @@ TINY = {
     ]},
     "groups": {"minimum_positives": 1},
     "classifier": {"arms": ["real", "oversampled"], "seeds": [0], "chunk_size": 1, "epochs": 2},
-    "statistics": {"resamples": 100},
+    "statistics": {"resamples": 100, "permutations": 100},
 }
 
 

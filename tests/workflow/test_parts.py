@@ -46,10 +46,13 @@ def pretend_made(plan, job, content="x"):
 
 @pytest.mark.parametrize(("override", "message"), [
     ({"data.sources.0.dataset": "ham1000", "data.sources.0.phantom": None}, r"did you mean ham10000\?"),
-    ({"classifier.arms": ["real", "oversampled", "clasical"]},             r"-p classifier\.arms  classifier\.arms: .*classical"),
+    ({"classifier.arms": ["real", "oversampled", "classical", "clasical"]},             r"-p classifier\.arms  classifier\.arms: .*classical"),
     ({"classifier.architectures": ["resnet19"]},                          r"classifier\.architectures: .*resnet18"),
+    ({"data.sources.0.phantom.class_shares": {"nevos": 1}},                r"no phantom diagnosis is called 'nevos'; did you mean nevus"),
+    ({"data.sources.0.phantom.domain_shares": {"xray": 1}},                r"no phantom domain is called 'xray'"),
+    ({"data.sources.0": {"dataset": "ham10000"}, "data.sources.1": {"dataset": "isic_2019", "role": "test_only"}}, r"share images: .*shared_images: first_source"),
     ({"statistics.metrics": ["auROC2"]},                                   r"no metric is called 'auROC2'; did you mean auroc"),
-    ({"labels.positive": [], "statistics.primary.metric": "sensitivity"},  r"name them in labels\.positive"),
+    ({"labels.positive": [], "statistics.primary": {"metric": "sensitivity"}},  r"name them in labels\.positive"),
 ])
 def test_names_nobody_knows(override, message):
     with pytest.raises(StudyError, match=message):
@@ -59,7 +62,7 @@ def test_names_nobody_knows(override, message):
 def test_stages_see_only_what_they_declare():
     plan = load_plan("params/ci.yaml")
     shown = visible_params(plan.study, STAGES["07_classifier"])
-    assert "classifier.epochs" in shown and "data.image_size" in shown and "labels.column" in shown
+    assert "classifier.epochs" in shown and "data.image_size" in shown and "labels.positive" in shown
     assert not {"classifier.seeds", "classifier.arms", "data.rows", "statistics.resamples"} & set(shown)
 
 
@@ -85,7 +88,7 @@ def test_the_order_of_classes_counts(outputs):
     pretend_made(plan, chunk)
     classes = {"dermatofibroma": ["dermatofibroma"], "nevus": ["nevus"]}
     study = plan.study.model_copy(update={"labels": plan.study.labels.model_copy(update={"classes": classes})})
-    assert any("labels.classes in order" in reason for reason in why_stale(make_plan(study), chunk))
+    assert any("labels.names" in reason for reason in why_stale(make_plan(study), chunk))
 
 
 def test_a_record_cut_short_counts_as_none(outputs):
@@ -192,7 +195,7 @@ def test_text_from_data_never_acts_as_markup(outputs):
         write_json(job.folder / "provenance.json", origin)
     last = plan.find("09_statistics", None)
     write_json(last.folder / "metrics.json", {
-        "verdict": {"kind": evil, "sentence": evil}, "findings": [evil],
+        "verdicts": [{"kind": evil, "sentence": evil}], "findings": [evil],
         "headline": {"caption": evil, "columns": [evil], "rows": [[evil]], "interval": evil},
     })
     page = write_index(plan, f"params/{evil}.yaml", {"title": evil}).read_text(encoding="utf-8")
@@ -205,7 +208,7 @@ def test_an_old_verdict_is_said_to_be_old(outputs):
     origin = {"study": "params/ci.yaml", "overrides": {}, "seconds": 1.0, "params_hash": "old"}
     for job in plan.jobs:
         pretend_made(plan, job)
-        write_json(job.folder / "metrics.json", {"verdict": {"kind": "better", "sentence": "Better."}})
+        write_json(job.folder / "metrics.json", {"verdicts": [{"kind": "better", "sentence": "Better."}]})
         write_json(job.provenance, origin)
     fresh = write_index(plan, "params/ci.yaml", {}).read_text(encoding="utf-8")
     assert "Better." in fresh and "earlier run" not in fresh

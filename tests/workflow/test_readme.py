@@ -17,14 +17,14 @@ def outputs(tmp_path, monkeypatch):
     """Results of a study called toy."""
     monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
     headline = {"caption": "AUROC", "interval": "95 %", "columns": ["arm", "a|b"], "rows": [["<b>real", "0.8"]]}
-    write_json(tmp_path / "toy" / "09_statistics" / "metrics.json", {"verdict": {"sentence": "Cannot tell."}, "headline": headline})
+    write_json(tmp_path / "toy" / "09_statistics" / "metrics.json", {"verdicts": [{"sentence": "Cannot tell."}, {"sentence": "Worse."}], "headline": headline})
     write_json(tmp_path / "toy" / "09_statistics" / "provenance.json", {"commit": "abc", "device": "CPU"})
     return tmp_path
 
 
 def test_block_holds_the_saved_figures(outputs):
     block = results_block("toy")
-    assert "> Cannot tell." in block and "| &lt;b>real | 0.8 |" in block and "abc" in block
+    assert "> Cannot tell.\n>\n> Worse." in block and "| &lt;b>real | 0.8 |" in block and "abc" in block
 
 
 def test_put_replaces_and_can_be_repeated(outputs, tmp_path):

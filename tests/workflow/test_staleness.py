@@ -6,6 +6,9 @@ import pytest
 from project import Project
 
 
+SUMMARIES = {"08_ablations", "09_statistics"}                            # what reads every chunk of 07
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A copy whose tiny study has run once."""
@@ -62,10 +65,10 @@ def test_a_seed_more_computes_only_that_seed(finished):
     before = finished.results()
     executed = rerun(finished, "-p", "classifier.seeds=[0, 1]")
     assert chunks(executed) == ["oversampled-small_cnn", "real-small_cnn"]
-    assert {job.split("/")[0] for job in executed} == {"07_classifier", "09_statistics"}
+    assert {job.split("/")[0] for job in executed} == {"07_classifier", *SUMMARIES}
     after = finished.results()
-    assert all(after[name] == before[name] for name in before if not name.startswith("09"))
-    assert rerun(finished) == {"09_statistics"}                          # back to one seed: only the summary changes
+    assert all(after[name] == before[name] for name in before if not name.startswith(("08", "09")))
+    assert rerun(finished) == SUMMARIES                                  # back to one seed: only the summaries change
 
 
 def test_epochs_rerun_the_classifier_and_what_follows(finished):
@@ -73,8 +76,8 @@ def test_epochs_rerun_the_classifier_and_what_follows(finished):
     assert "classifier.epochs 2 → 1" in status
     executed = rerun(finished, "-p", "classifier.epochs=1")
     assert chunks(executed) == ["oversampled-small_cnn", "real-small_cnn"]
-    assert "01_eda" not in executed and "09_statistics" in executed
-    assert rerun(finished) >= {"09_statistics"}
+    assert "01_eda" not in executed and executed >= SUMMARIES
+    assert rerun(finished) >= SUMMARIES
 
 
 def test_missing_and_altered_outputs_are_made_again(finished):
@@ -95,7 +98,7 @@ def test_force_only_until_and_accept(finished):
     assert rerun(finished, "--until", "07") == set()
     finished.edit("lib/metrics/accuracy.py", "from __future__ import annotations\n", "from __future__ import annotations\nMARK = 1\n")
     assert "lib.metrics.accuracy changed" in finished.run("--dry-run").stdout
-    accepted = finished.run("--accept", "09", "--accept", "07")
+    accepted = finished.run("--accept", "09", "--accept", "08", "--accept", "07")
     assert accepted.returncode == 0 and "09_statistics: 1 job(s) marked as still valid" in accepted.stdout
     assert rerun(finished) == set()
     assert "lib.metrics.accuracy changed" in (finished.root / "outputs" / "tiny" / "09_statistics" / "provenance.json").read_text()
@@ -107,4 +110,4 @@ def test_two_fresh_runs_are_identical(finished):
     finished.environment["OUTPUTS_ROOT"] = "elsewhere"
     assert finished.run("--jobs", "1").returncode == 0
     theirs = finished.results()
-    assert len(theirs) == 7 and {name: ours[name] for name in theirs} == theirs
+    assert len(theirs) == 8 and {name: ours[name] for name in theirs} == theirs

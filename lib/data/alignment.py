@@ -1,0 +1,111 @@
+"""Laying one small picture over another, and saying how far they are then the same picture.
+
+Per axis a stretch and a shift are fitted (a crop followed by squeezing to a square is just that), by Gauss–Newton steps on the
+difference of the pictures (Lucas & Kanade 1981) with brightness and contrast free, first coarsely, then in detail.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.data.perceptual import COARSE, DETAIL, Fingerprints, best_orientation, even_contrast, turn
+
+SAME          = 0.15        # sameness from which on two pictures count as one; see `sameness`
+_COARSE_SAME  = 0.1         # pairs under it after the coarse fit are given up
+_STRETCH, _SHIFT = 0.16, 0.09   # largest fitted, as shares of the side; a crop by 5 % on each side needs 0.11 and 0.06
+_PER_LEVEL, _MOST = 0.1, 0.8    # what a grey level of difference in colour takes from the sameness, and the most it takes in all
+_EDGE = 0.1                # pixels beyond the last one's centre that still count as shown; further out nothing can be interpolated
+_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def sameness(
+    prints:     Fingerprints,
+    signatures: np.ndarray,         # float32 [N, 10, 10] of lib.data.perceptual.make_signatures
+    one:        np.ndarray,         # int [B] row numbers
+    other:      np.ndarray,         # int [B]
+) -> np.ndarray:
+    """How far each pair is one picture, float64 [B]: 1 for the same pixels, above SAME for copies, −inf where the coarse fit fails.
+
+    It is the correlation of the detail, less the difference in colour in grey levels / 10, less that difference in units of the
+    picture's contrast; the two together take 0.8 at most, so that detail correlated by 0.95 is proof whatever the colours. Distinct
+    lesions may agree in one of the three, but hardly in all.
+    """
+    result = np.full(len(one), -np.inf)
+    turns = best_orientation(signatures[one], signatures[other])
+    colour = prints.colour[one].astype(np.float32), _turned(prints.colour[other], turns).astype(np.float32)
+    coarse = tuple(even_contrast(picture @ _GREY, 0.09 * COARSE, 4.0) for picture in colour)
+    placed, agreement = _fit(*coarse, np.zeros((len(one), 4)), steps=3)
+    hopeful = np.flatnonzero(agreement - _difference(*colour, placed) >= _COARSE_SAME)
+    if len(hopeful):
+        detail = (even_contrast(picture, 0.05 * DETAIL, 3.0)
+                  for picture in (prints.grey[one[hopeful]], _turned(prints.grey[other[hopeful]], turns[hopeful])))
+        placed, agreement = _fit(*detail, placed[hopeful], steps=4)
+        result[hopeful] = agreement - _difference(*(picture[hopeful] for picture in colour), placed)
+    return result.round(6)
+
+
+def _fit(
+    still:  np.ndarray,             # float32 [B, S, S]
+    moving: np.ndarray,             # float32 [B, S, S]
+    start:  np.ndarray,             # [B, 4]: stretch and shift down, stretch and shift across
+    *,
+    steps:  int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best place found for each moving picture, and the correlation of the two there, on the part that both show."""
+    size = still.shape[1]
+    along = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
+    place, best_place, best = start, start.copy(), np.full(len(still), -np.inf)
+    for step in range(steps + 1):
+        moved, shown = _lay(moving, place)
+        agreement = _correlation(still, moved, shown)
+        better = agreement > best
+        best[better], best_place[better] = agreement[better], place[better]
+        if step == steps:
+            break
+        down, across = np.gradient(moved, axis=1) * size, np.gradient(moved, axis=2) * size
+        slopes = np.stack([down * along[:, None], down, across * along, across, moved, np.ones_like(moved)], axis=1)
+        slopes = (slopes * shown[:, None]).reshape(len(still), 6, -1)
+        square = slopes @ slopes.transpose(0, 2, 1)
+        square += (1e-4 * np.trace(square, axis1=1, axis2=2)[:, None, None] + 1e-6) * np.eye(6, dtype=np.float32)
+        change = np.linalg.solve(square, slopes @ ((still - moved) * shown).reshape(len(still), -1, 1))
+        limit = np.array([_STRETCH, _SHIFT] * 2)
+        place = np.clip(place + change[:, :4, 0], -limit, limit)
+    return best_place, best
+
+
+def _lay(moving: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The moving pictures [B, S, S] resampled where the still ones have their pixels, and which of these they show."""
+    (down, rows), (across, columns) = _sampling(moving.shape[1], *place.T[:2]), _sampling(moving.shape[1], *place.T[2:])
+    return down @ moving @ across.transpose(0, 2, 1), (rows[:, :, None] & columns[:, None, :]).astype(np.float32)
+
+
+def _sampling(size: int, stretch: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices [B, S, S] for linear interpolation along one axis, and which points [B, S] lie inside the picture."""
+    along = (np.arange(size) + 0.5) / size - 0.5
+    where = ((along * (1 + stretch[:, None]) + shift[:, None] + 0.5) * size - 0.5).astype(np.float32)
+    inside = (where > -_EDGE) & (where < size - 1 + _EDGE)
+    where = where.clip(0, size - 1)
+    return np.maximum(0, 1 - np.abs(where[:, :, None] - np.arange(size, dtype=np.float32))), inside
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    count = shown.sum(axis=(1, 2), keepdims=True)
+    one, other = ((picture - (picture * shown).sum(axis=(1, 2), keepdims=True) / count) * shown for picture in (one, other))
+    return (one * other).sum(axis=(1, 2)) / np.sqrt((one * one).sum(axis=(1, 2)) * (other * other).sum(axis=(1, 2)) + 1e-9)
+
+
+def _difference(one: np.ndarray, other: np.ndarray, place: np.ndarray) -> np.ndarray:      # float32 [B, 16, 16, 3] each
+    """What the difference in colour takes from the sameness."""
+    laid = [_lay(other[..., channel], place) for channel in range(3)]
+    shown = laid[0][1]
+    apart = ((np.stack([moved for moved, _ in laid], axis=-1) - one) ** 2).mean(axis=-1)
+    levels = np.sqrt((apart * shown).sum(axis=(1, 2)) / shown.sum(axis=(1, 2)))
+    contrast = np.sqrt(((one - one.mean(axis=(1, 2), keepdims=True)) ** 2).mean(axis=(1, 2, 3)))
+    return np.minimum(_PER_LEVEL * levels + levels / (contrast + 3), _MOST)
+
+
+def _turned(pictures: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    result = np.empty_like(pictures)
+    for orientation in np.unique(turns):
+        result[turns == orientation] = turn(pictures[turns == orientation], int(orientation))
+    return result

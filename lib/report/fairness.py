@@ -1,0 +1,100 @@
+"""Groups held against chance, equalised odds and the worst-served group, in sentences and a figure (notebook 09)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lib.report.chance import has_null, judge_chance, remarks
+from lib.report.comparisons import higher_is_better, is_estimable, notes, p_value, pick, reason, title_of
+from lib.report.forest import blocks, draw_rows
+from lib.report.style import house_style, say_instead
+from lib.report.words import capital, estimate, number
+from lib.stats.verdict import lies_beyond
+
+
+def describe_gap_nulls(
+    nulls:        pd.DataFrame,         # of lib.stats.permutation.gap_nulls
+    *,
+    metric:       str | None = None,
+    architecture: str | None = None,    # default: the mean over architectures, or the only one
+    confidence:   float = 0.95,
+) -> list[str]:
+    """A sentence per arm: its largest gap between groups, what chance alone gives, and whether the gap is more than that."""
+    rows, metric = pick(nulls, metric, architecture)
+    sentences = [f"{capital(str(row.arm))}: the groups {row.groups} are up to {number(row.value)} apart in {title_of(metric)}; if patients "
+                 f"had been put into groups at random, it would be {_usual(row)}. The gap is {judge_chance(row, confidence)}."
+                 for row in rows.itertuples() if has_null(row)]
+    return [*sentences, *remarks(rows, "the gap between groups")] or ["There are no results."]
+
+
+def describe_equalized_odds(
+    odds:         pd.DataFrame,         # of lib.stats.equalized_odds.equalized_odds
+    *,
+    architecture: str | None = None,
+    confidence:   float = 0.95,
+) -> list[str]:
+    """A sentence per arm: the gaps in sensitivity and in false alarms, the larger of them against chance."""
+    rows, _ = pick(odds, None, architecture)
+    sentences = [f"{capital(str(row.arm))}: between the groups {row.groups} the share of positives that is found differs by up to "
+                 f"{number(row.sensitivity_gap)}, the share of the others that is called positive by up to "
+                 f"{number(row.false_positive_gap)}. The larger of the two, the equalised-odds difference, would by chance alone be "
+                 f"{_usual(row)}; it is {judge_chance(row, confidence)}."
+                 for row in rows.itertuples() if has_null(row)]
+    return [*sentences, *remarks(rows, "the equalised-odds difference")] or ["There are no results."]
+
+
+@house_style
+def plot_worst(
+    worst:        pd.DataFrame,         # of lib.stats.worst.worst_groups
+    *,
+    metric:       str | None = None,
+    architecture: str | None = None,
+    arms:         Sequence[str] = (),   # all arms of the study in order, for their colours
+    confidence:   float = 0.95,
+    title:        str | None = None,
+) -> Figure:
+    """A row per arm: the value of the group that it serves worst, with the interval and the group's name."""
+    title = title or "How well does each arm do in the group that it serves worst?"
+    if worst.empty:
+        return say_instead(title, "There are no results.")
+    rows, metric = pick(worst, metric, architecture)
+    rows = rows.assign(words=[f"in {row.group}" if is_estimable(row) else "" for row in rows.itertuples()], group="")
+    figure, axes, places = blocks(rows, title, f"Point and line: value in the worst group and its {confidence * 100:g}% interval.")
+    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
+    axes.set_xlabel(f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better")
+    return figure
+
+
+def describe_worst(
+    worst:        pd.DataFrame,         # of lib.stats.worst.worst_groups
+    *,
+    baseline:     str,
+    metric:       str | None = None,
+    architecture: str | None = None,
+) -> list[str]:
+    """A sentence per arm: its worst group, and whether that group does better or worse than the baseline's worst."""
+    rows, metric = pick(worst, metric, architecture)
+    sentences = []
+    for row in rows.itertuples():
+        if not is_estimable(row):
+            sentences.append(f"{capital(str(row.arm))}: the worst group is not estimable ({reason(row)}).")
+            continue
+        sentence = f"{capital(str(row.arm))} serves {row.group} worst: {title_of(metric)} {estimate(row.value, row.low, row.high)}"
+        if row.arm != baseline and pd.notna(row.difference):
+            change = estimate(row.difference, row.difference_low, row.difference_high)
+            sentence += f"; against the worst group of {baseline} {change}, {p_value(row.p_value)}: {_change(row, baseline, metric)}"
+        sentences.append(f"{sentence}.")
+    return [*sentences, *notes(rows.assign(group=""))] or ["There are no results."]
+
+
+def _usual(row) -> str:
+    return f"around {number(row.null_median)}, and over {number(row.null_high)} once in 20 times"
+
+
+def _change(row, baseline: str, metric: str) -> str:
+    if not lies_beyond(row.difference_low, row.difference_high):
+        return "the two cannot be told apart"
+    return "better" if (row.difference > 0) == higher_is_better(metric) else "worse"
