@@ -17,7 +17,7 @@ from lib.data.perceptual import Fingerprints, make_signatures, similar_pairs
 from lib.data.published_pairs import read_published
 from lib.study import Duplicates
 
-PAIRS = ("image_id", "other_id", "kind", "distance", "dataset", "other_dataset", "same_patient", "same_label")
+PAIRS = ("image_id", "other_id", "kind", "distance", "dataset", "other_dataset", "same_patient", "same_label", "path", "other_path")
 KINDS = ("identical", "near", "published", "embedding")     # the most certain first; a pair has the first that it was found by
 _PORTION = 256                                              # candidate pairs laid over each other at once; about 50 MB
 
@@ -99,8 +99,9 @@ def _table(links: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         "kind": links["kind"].to_numpy(), "distance": links["distance"].to_numpy(),
         "dataset": one["dataset"], "other_dataset": other["dataset"],
         "same_patient": one["patient_id"] == other["patient_id"], "same_label": one["label"] == other["label"],
+        "path": one["file"], "other_path": other["file"],
     })
-    return table.astype({"image_id": "str", "other_id": "str", "kind": "str", "dataset": "str", "other_dataset": "str"})
+    return table.astype(dict.fromkeys(table.columns.difference(["distance", "same_patient", "same_label"]), "str"))
 
 
 def links_of(

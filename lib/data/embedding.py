@@ -79,10 +79,11 @@ def _load(encoder: str) -> tuple[Any, Any]:
         return AutoImageProcessor.from_pretrained(name), AutoModel.from_pretrained(name, use_safetensors=True).eval()
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(f"data.duplicates.encoder: {encoder!r} cannot be loaded ({first[:200]}). It is neither a folder with an image model "
-                        "of transformers nor a Hub id that can be fetched from here. Fetch it where there is a network (hf download "
-                        f"{encoder if '/' in encoder else 'ORGANISATION/MODEL'} --local-dir FOLDER), put the folder on this machine and write its "
-                        "path, or leave `encoder` out") from None
+        raise DataError(
+            f"data.duplicates.encoder: {encoder!r} cannot be loaded ({first[:200]}). It must be a folder with an image model of "
+            "transformers, or a Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download "
+            f"{encoder if '/' in encoder else 'ORGANISATION/MODEL'} --local-dir FOLDER), bring the folder here and write its path, or "
+            "leave `encoder` out") from None
 
 
 def _key(processor: Any, model: Any) -> str:

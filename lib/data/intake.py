@@ -11,9 +11,10 @@ import pandas as pd
 
 from lib.data.account import QUARANTINE, balance, check_missing, check_quarantined, gather, set_aside
 from lib.data.duplicates import find_pairs, links_of
-from lib.data.errors import shorten
 from lib.data.looking import open_all
 from lib.data.mapping import empty_classes, group_rows, label_rows, unused_values
+from lib.data.pools import suspected_notes
+from lib.data.records import Records
 from lib.data.shared import Policy, keep_first, one_name_per_folder, unique_ids
 from lib.data.sources import data_root, read_records
 from lib.data.split import cluster_ids, spanning_clusters
@@ -34,7 +35,7 @@ class Intake:
     image that is not used. `account` counts both per data set: dataset, listed, missing, excluded, refused, used.
     `facts` holds what the sources know beyond `samples` (age, sex, site, further columns, the region that ITA was measured on),
     one row per sample in the same order. `pairs` (lib.data.duplicates.PAIRS) names pictures of one scene, also where one of the two
-    was set aside for it. `notes` are sentences for the reader.
+    was set aside for it. `records` are the sources' tables as read. `notes` are sentences for the reader.
     """
 
     samples:    pd.DataFrame
@@ -42,6 +43,7 @@ class Intake:
     account:    pd.DataFrame
     facts:      pd.DataFrame
     pairs:      pd.DataFrame
+    records:    tuple[Records, ...]
     notes:      tuple[str, ...]
 
 
@@ -73,11 +75,12 @@ def take_in(
     Raises DataError for a value that no class names, a class without an image, a source without any of its images, and where a
     source exceeds its `max_missing` or `max_quarantined`; the error's `quarantine` then holds the rows set aside so far.
     """
-    duplicates, titles = duplicates or _EXACT, [source.title for source in sources]
+    duplicates = duplicates or _EXACT
+    titles, judges = [source.title for source in sources], [source.title for source in sources if source.role == "test_only"]
     records = [read_records(source, Path(roots[source.title])) for source in sources]
     one_name_per_folder(sources, records)
     frames, elsewhere, notes = unique_ids(records, shared_images)
-    notes = [note for record in records for note in record.notes] + notes + unused_values(records, labels)
+    notes = [note for record in records for note in record.notes] + suspected_notes(sources) + notes + unused_values(records, labels)
     aside = [record.refused.assign(kind="refused") for record in records]
     chosen = []
     for source, record, frame, owner, marks in zip(sources, records, frames, elsewhere, label_rows(records, labels), strict=True):
@@ -88,7 +91,8 @@ def take_in(
         aside.append(set_aside(frame[again], "excluded", owner.map("stands in {}, too".format, na_action="ignore")))
         left_out = ~missing & ~again & marks["label"].isna()
         aside.append(set_aside(frame[left_out], marks["kind"], marks["reason"]))
-        wanted = frame[~(missing | again | left_out)].assign(label=marks["label"])
+        here = ~(missing | again | left_out)
+        wanted = frame[here].assign(label=marks.loc[here, "label"])
         kept = _first_by_hash(wanted, rows)
         aside.append(set_aside(wanted.drop(kept.index), "excluded", f"beyond data.rows = {rows}"))
         chosen.append(kept)
@@ -98,7 +102,7 @@ def take_in(
         opened, prints, duplicates, roots, root=pairs_root or data_root(), cache=cache, threads=threads)
     used, copies, notes_on_labels = keep_first(opened, titles) if shared_images == "first_source" else (opened, refused.iloc[:0], [])
     used, contradicting = _keep_consistent(used)
-    used, leaking = _keep_from_judges(used, links_of(pairs, opened, used), [source.title for source in sources if source.role == "test_only"])
+    used, leaking = _keep_from_judges(used, links_of(pairs, opened, used), judges)
     quarantine = gather([*aside, refused, copies, contradicting, leaking])
     account = balance(records, quarantine, used)
     for source in sources:
@@ -108,7 +112,7 @@ def take_in(
     used = used.rename(columns={"file": "path", "mask": "mask_path"}).sort_values("image_id", ignore_index=True)
     facts = used[["image_id", *[column for column in used if column not in SAMPLES]]].dropna(axis=1, how="all")
     notes += [*notes_on_groups, *notes_on_looks, *notes_on_labels, *_notes_on_copies(used), *notes_on_lists, *_notes_on_pairs(pairs)]
-    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, pairs, tuple(notes))
+    return Intake(_typed(used[list(SAMPLES)]), quarantine, account, facts, pairs, tuple(records), tuple(notes))
 
 
 def _keep_consistent(used: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -132,7 +136,8 @@ def _keep_from_judges(
     used["cluster_id"] = cluster_ids(used, links)
     leaking = learners & used["cluster_id"].isin(spanning_clusters(used, judges))
     named = f"is in a test-only source ({', '.join(judges)})"
-    reasons = by_patient.map({True: f"its patient or an identical image {named}", False: f"a near-duplicate of it or of its patient's images {named}"})
+    reasons = by_patient.map({True: f"its patient or an identical image {named}",
+                              False: f"a near-duplicate of it or of its patient's images {named}"})
     return used[~leaking].copy(), set_aside(used[leaking], "refused", reasons)
 
 

@@ -18,10 +18,12 @@ from filelock import FileLock
 from PIL import Image
 
 from lib.data.errors import DataError
+from lib.data.hair import HAIR_RECIPE, LONGEST_SIDE
+from lib.data.hair import remove_hair as paint_over_hair
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
 from lib.files import write_atomically, write_json
 
-_RECIPE = "pixels 1: square, lanczos, reducing_gap 3"     # part of the cache's key: change it with the recipe
+_RECIPE = "pixels 2: sRGB, square, lanczos, reducing_gap 3"     # part of the cache's key: change it with the recipe
 _MARGIN = 0.15                                             # of the lesion's longer side, on each side of it
 
 Box = tuple[float, float, float, float]
@@ -32,17 +34,18 @@ def load_pixels(
     roots:    Mapping[str, Path],           # dataset → its folder
     size:     int,                          # pixels of the square's side
     crop:     str,                          # whole: the largest centred square; lesion: a square around the mask
-    cache:    Path,                         # folder; one file per set of images, size and crop
+    cache:    Path,                         # folder; one file per set of images, size, crop and remove_hair
     *,
-    threads:  int                               = 1,
-    progress: Callable[[int, int], None] | None = None,     # called with (images done, images)
+    remove_hair: bool                              = False,     # paint over dark hair, see lib.data.hair
+    threads:     int                               = 1,
+    progress:    Callable[[int, int], None] | None = None,      # called with (images done, images)
 ) -> np.memmap:
     """Pixels uint8 [N, size, size, 3] in the order of `samples`, read-only.
 
     Decoded once and kept under `cache` by the hash of the images' (and masks') content; processes that ask at once wait for the
     first. Raises DataError when an image is no longer the one that `samples` describes.
     """
-    return load_pixels_and_account(samples, roots, size, crop, cache, threads=threads, progress=progress)[0]
+    return load_pixels_and_account(samples, roots, size, crop, cache, remove_hair=remove_hair, threads=threads, progress=progress)[0]
 
 
 def load_pixels_and_account(
@@ -52,19 +55,23 @@ def load_pixels_and_account(
     crop:     str,
     cache:    Path,
     *,
-    threads:  int                               = 1,
-    progress: Callable[[int, int], None] | None = None,
+    remove_hair: bool                              = False,
+    threads:     int                               = 1,
+    progress:    Callable[[int, int], None] | None = None,
 ) -> tuple[np.memmap, dict[str, int]]:
-    """`load_pixels` and how many images were cropped how: {"lesion": …, "whole": …}; with crop "lesion", whole is the fallback."""
+    """`load_pixels` and how many images were cropped how: {"lesion": …, "whole": …}; with crop "lesion", whole is the fallback.
+
+    With `remove_hair` also {"hair": …}, the images in which some was found.
+    """
     if crop not in ("whole", "lesion"):
         raise ValueError(f"crop is {crop!r}; expected whole or lesion")
     cache = Path(cache)
     cache.mkdir(parents=True, exist_ok=True)
-    key = _key(samples, roots, size, crop)
+    key = _key(samples, roots, size, crop, remove_hair)
     path, account = cache / f"{key}.npy", cache / f"{key}.json"
     with FileLock(cache / f"{key}.lock"):
         if not _complete(path, account, (len(samples), size, size, 3)):
-            _fill(path, account, samples, roots, size, crop, threads, progress)
+            _fill(path, account, samples, roots, size, crop, remove_hair, threads, progress)
     return np.load(path, mmap_mode="r"), json.loads(account.read_text(encoding="utf-8"))
 
 
@@ -100,8 +107,8 @@ def square_pixels(
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)), follows
 
 
-def _key(samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str) -> str:
-    digest = hashlib.sha256(f"{_RECIPE}\n{size}\n{crop}\n".encode())
+def _key(samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, remove_hair: bool) -> str:
+    digest = hashlib.sha256(f"{_RECIPE}\n{size}\n{crop}\n{HAIR_RECIPE if remove_hair else ''}\n".encode())
     digest.update("\n".join(samples["sha256"]).encode())
     if crop == "lesion":
         for dataset, mask in zip(samples["dataset"], samples["mask_path"], strict=True):
@@ -126,11 +133,11 @@ def _complete(path: Path, account: Path, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, threads: int,
-          progress: Callable[[int, int], None] | None) -> None:
+def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, remove_hair: bool,
+          threads: int, progress: Callable[[int, int], None] | None) -> None:
     for leftover in path.parent.glob(f".{path.name}.*"):     # of a process that died; we hold the lock, so nobody writes it
         leftover.unlink(missing_ok=True)
-    count = {"lesion": 0, "whole": 0}
+    count = {"lesion": 0, "whole": 0} | ({"hair": 0} if remove_hair else {})
     tasks = list(samples[["image_id", "dataset", "path", "sha256", "mask_path"]].itertuples(index=False))
     if not tasks:
         raise DataError("there is no image to load; the table of samples is empty")
@@ -140,10 +147,12 @@ def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, 
         with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
             for start in range(0, len(tasks), 1024):        # in portions, so that results never pile up
                 part = tasks[start:start + 1024]
-                squares = pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop), part)
-                for i, (square, follows) in enumerate(squares, start):
+                squares = pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop, remove_hair), part)
+                for i, (square, follows, hairy) in enumerate(squares, start):
                     pixels[i] = square
                     count["lesion" if follows else "whole"] += 1
+                    if hairy:
+                        count["hair"] += 1
                     if progress is not None:
                         progress(i + 1, len(tasks))
         pixels.flush()
@@ -152,7 +161,8 @@ def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, 
     write_json(account, count)
 
 
-def _open(task: tuple, root: Path, size: int, crop: str) -> tuple[np.ndarray, bool]:
+def _open(task: tuple, root: Path, size: int, crop: str, remove_hair: bool) -> tuple[np.ndarray, bool, bool]:
+    """The square, whether it follows the lesion, and whether hair was taken out of it."""
     try:
         content = read_bytes(root / task.path)
         if content_hash(content) != task.sha256:
@@ -166,4 +176,13 @@ def _open(task: tuple, root: Path, size: int, crop: str) -> tuple[np.ndarray, bo
             mask = read_mask(root / task.mask_path, image.size)
         except ImageRefused:
             mask = None         # counted as a whole image
-    return square_pixels(image, size, mask)
+    square, follows = square_pixels(image, size, mask)
+    shaved = _without_hair(image, size, mask) if remove_hair else None
+    return (square, follows, False) if shaved is None else (shaved, follows, True)
+
+
+def _without_hair(image: Image.Image, size: int, mask: np.ndarray | None) -> np.ndarray | None:
+    """The square without its hair, None where it has none. Hair is found and painted over at a size where it is wide enough to see."""
+    large, _ = square_pixels(image, max(size, LONGEST_SIDE), mask)
+    shaved = paint_over_hair(large)
+    return None if shaved is large else square_pixels(Image.fromarray(shaved), size)[0]

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
-
-UNDEFINED_SHARE = 0.05      # more undefined resamples than this and an interval would describe a chosen part of them
 
 
 @dataclass(frozen=True)
@@ -20,37 +15,8 @@ class Estimate:
     low:        float           # lower end of the interval; NaN when there is none
     high:       float           # upper end
     confidence: float = 0.95    # of the interval
-    n:          int   = 0       # images (or draws) it rests on
+    n:          int   = 0       # images it rests on
     reason:     str   = ""      # why it is not estimable; empty when it is
-
-    @classmethod
-    def from_draws(
-        cls,
-        draws:      Iterable[float],             # [B] values under resampling; NaN where a resample leaves it undefined
-        *,
-        value:      float | None = None,         # the value on the sample itself; default: the mean of the draws
-        confidence: float        = 0.95,
-        n:          int | None   = None,         # images behind it; default: the number of draws
-    ) -> Estimate:
-        """Percentile interval (Efron & Tibshirani 1993, eq. 13.5): the central `confidence` share of the draws.
-
-        Not estimable when the value is undefined or more than 5 % of the draws are. Raises ValueError without draws.
-        """
-        drawn = np.asarray(list(draws) if not isinstance(draws, np.ndarray) else draws, dtype=float).ravel()
-        if not drawn.size:
-            raise ValueError("an estimate needs at least one draw")
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence={confidence:g}; expected a share between 0 and 1, e.g. 0.95")
-        count = drawn.size if n is None else n
-        defined = drawn[~np.isnan(drawn)]
-        undefined = 1 - defined.size / drawn.size
-        value = float(defined.mean()) if value is None and defined.size else float("nan") if value is None else float(value)
-        if np.isnan(value):
-            return cls.missing("undefined on this sample", n=count, confidence=confidence)
-        if undefined > UNDEFINED_SHARE:
-            return cls.missing(f"undefined in {undefined:.0%} of the resamples", n=count, confidence=confidence)
-        low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-        return cls(value, float(low), float(high), confidence, count)
 
     @classmethod
     def missing(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib.metrics.gap import extremes
 from lib.metrics.registry import MEASURES
-from lib.stats.evaluate import ALL, Evaluation, Key, Term
+from lib.stats.evaluation import ALL, Evaluation, Key, Term
 from lib.stats.interval import Uncertainty
 from lib.stats.multiplicity import benjamini_hochberg
 from lib.stats.rows import COUNTS, make_row, make_table

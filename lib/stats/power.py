@@ -4,9 +4,10 @@ The variance of the paired difference at C patients and S seeds, from its parts 
 
     patients · C₀/C  +  (interaction · C₀/C + training) · S₀/S
 
-A true difference is found with the wanted power when it is as large as the noncentrality of Student's t that puts that share
-beyond the critical value, times the standard error (Cohen 1988, §2.5; degrees of freedom as in the interval). One comparison
-alone at the study's confidence: with several declared, Holm's correction asks for somewhat more, and the note says so.
+A difference is found when it is further from zero than its interval reaches. How often that happens is averaged over how large
+the spread between trainings may turn out (χ² with S − 1 degrees of freedom), because with few seeds the interval's width is
+itself a matter of luck. One comparison alone at the study's confidence: with several declared, Holm's correction asks for
+somewhat more, and the note says so. The parts are those estimated here; with few seeds the seeds' part is known only roughly.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from scipy.special import nctdtrinc, stdtrit
+from scipy.special import chdtri, ndtr, stdtrit
 
-from lib.stats.evaluate import ALL, Evaluation
+from lib.stats.evaluation import ALL, Evaluation
 from lib.stats.interval import Uncertainty
 from lib.stats.verdict import declared_difference
 from lib.study import Primary
 
-MOST = 10**9    # patients or seeds; needing more counts as "no number suffices"
+MOST      = 10**9    # patients or seeds; needing more counts as "no number suffices"
+FEW_SEEDS = 5        # from fewer, the seeds' part is too rough for the numbers to be taken at their word
+_LUCK     = (np.arange(200) + 0.5) / 200     # quantiles over which the spread between trainings is averaged
 
 _COLUMNS = ["metric", "group", "arm", "baseline", "margin", "detectable", "n_clusters", "clusters_needed", "n_images", "images_needed",
             "seeds", "seeds_needed", "note"]
@@ -48,30 +52,30 @@ def power_of(
 
 @dataclass(frozen=True)
 class Plan:
-    """How the variance of a difference changes with the number of patients and seeds; both as multiples of today's or counts."""
+    """The same comparison with more patients or other numbers of seeds."""
 
-    found: Uncertainty
+    found: Uncertainty      # today's
     level: float            # 1 − confidence
     power: float
 
-    @property
-    def training(self) -> float:
-        """Variance of the mean that training again adds beyond what each network makes of these patients; 0 with one seed."""
-        return max(0.0, self.found.seeds - self.found.interaction) if self.found.trainings > 1 else 0.0
-
     def detectable(self, more: float = 1.0, seeds: float | None = None) -> float:
-        """The smallest true difference found with the power by `more` times the patients (may be infinite) and so many seeds."""
+        """The smallest true difference found with the power by `more` times the patients and so many seeds."""
         now = self.found
-        seeds = now.trainings if seeds is None else seeds
-        patients, runs = now.patients / more, (now.interaction / more + self.training) * now.trainings / seeds
-        total = patients + runs
-        if not total > 0:
-            return 0.0
-        share = patients**2 / (now.degrees * more) + (runs**2 / (seeds - 1) if seeds > 1 else 0.0)
-        degrees = min(total**2 / share, now.degrees * more) if share > 0 else 1e6
-        degrees = min(degrees, 1e6)
-        critical = float(stdtrit(degrees, 1 - self.level / 2))
-        return float(nctdtrinc(degrees, 1 - self.power, critical)) * math.sqrt(total)
+        seeds, degrees = now.trainings if seeds is None else seeds, min(now.degrees * more, 1e9)
+        patients, interaction = now.patients / more, now.interaction / more * now.trainings / seeds
+        training = max(0.0, now.seeds - now.interaction) * now.trainings / seeds if now.trainings > 1 else 0.0
+        error = math.sqrt(patients + interaction + training)
+        reach = np.full(1, stdtrit(degrees, 1 - self.level / 2) * math.sqrt(patients + interaction))
+        if now.trainings > 1 and interaction + training > 0:                  # as the interval, for every spread that may turn up
+            runs = (interaction + training) * chdtri(seeds - 1, 1 - _LUCK) / (seeds - 1)
+            freedom = (patients + runs) ** 2 / (patients**2 / degrees + runs**2 / (seeds - 1))
+            reach = np.maximum(reach, stdtrit(freedom, 1 - self.level / 2) * np.sqrt(patients + runs))
+        low, high = 0.0, float(reach.max()) + 10 * error
+        while high - low > 1e-6 * high:
+            middle = (low + high) / 2
+            enough = float(ndtr((middle - reach) / error).mean()) >= self.power
+            low, high = (low, middle) if enough else (middle, high)
+        return high
 
 
 def _row(evaluation: Evaluation, primary: Primary, power: float, declared: int) -> dict:
@@ -86,15 +90,16 @@ def _row(evaluation: Evaluation, primary: Primary, power: float, declared: int) 
         return row | {"note": "not estimable: the resamples do not vary, so nothing is known about the size of chance"}
     plan, notes = Plan(found, 1 - evaluation.confidence, power), []
     row["detectable"] = plan.detectable()
-    row["clusters_needed"] = _smallest(lambda n: plan.detectable(n / support.n_clusters), primary.margin, 2, plan.detectable(math.inf))
-    row["images_needed"] = row["clusters_needed"] * support.n_images / support.n_clusters
-    row["images_needed"] = math.ceil(row["images_needed"]) if row["clusters_needed"] == row["clusters_needed"] else math.nan
+    row["clusters_needed"] = _smallest(lambda n: plan.detectable(n / support.n_clusters), primary.margin, 2, plan.detectable(MOST))
+    row["images_needed"] = float(np.ceil(row["clusters_needed"] * support.n_images / support.n_clusters))
     if math.isnan(row["clusters_needed"]):
         notes.append(f"no number of patients suffices with {found.trainings} seeds: training again changes the difference too much")
     if found.trainings == 1:
         notes.append("one training seed: how much training again would change is unknown, so this holds for these networks only")
     else:
-        row["seeds_needed"] = _smallest(lambda n: plan.detectable(1.0, n), primary.margin, 2, plan.detectable(1.0, math.inf))
+        if found.trainings < FEW_SEEDS:
+            notes.append(f"a rough guess, as {found.trainings} seeds say little about how much training again changes")
+        row["seeds_needed"] = _smallest(lambda n: plan.detectable(seeds=n), primary.margin, 2, plan.detectable(seeds=MOST))
         if math.isnan(row["seeds_needed"]):
             notes.append("no number of seeds suffices with these patients")
     if declared > 1:

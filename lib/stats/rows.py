@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.stats.evaluate import Evaluation
+from lib.stats.evaluation import Evaluation
 from lib.stats.interval import Uncertainty
 
 ONE_SEED = "one training seed: how much training again would change is not in the interval"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lib.stats.evaluate import ALL, Evaluation
+from lib.stats.evaluation import ALL, Evaluation
 
 
 def per_run(evaluation: Evaluation) -> pd.DataFrame:

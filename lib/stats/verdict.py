@@ -24,15 +24,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lib.metrics.estimate import Estimate, number
+from lib.metrics.estimate import Estimate
 from lib.metrics.registry import MEASURES
 from lib.stats.compare import check_arm, contrast
-from lib.stats.evaluate import ALL, Evaluation
+from lib.stats.evaluation import ALL, Evaluation
 from lib.stats.interval import Uncertainty
 from lib.stats.multiplicity import holm
+from lib.stats.verdict_words import describe
 from lib.study import Primary
-
-FEW_SEEDS = 3    # with fewer training runs than this an interval may hold the truth too seldom (tests/stats/test_truth_seeds.py)
 
 Kind = Literal["better", "worse", "equivalent", "cannot tell"]
 
@@ -66,6 +65,10 @@ class Verdict:
     p_equivalence_adjusted: float   # Holm over the declared comparisons
     declared:       int  = 1        # how many comparisons were declared
     note:           str  = ""       # classes left out of a mean, classes with few images
+
+    def lies_beyond(self, limit: float = 0.0) -> bool:
+        """Whether the whole interval is further from zero than `limit`, on one side; False where there is none."""
+        return lies_beyond(self.difference.low, self.difference.high, limit)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN becomes None."""
@@ -155,6 +158,8 @@ def declared_difference(evaluation: Evaluation, primary: Primary) -> Uncertainty
         raise ValueError(f"the primary group {group} was not evaluated; groups are {', '.join(evaluation.groups)}")
     for arm in (primary.arm, primary.baseline):
         check_arm(evaluation, arm)
+    if primary.arm == primary.baseline:
+        raise ValueError(f"arm {primary.arm} is compared with itself; name two arms (statistics.primary)")
     return contrast(evaluation, evaluation.architectures[0], metric, group, {primary.arm: 1, primary.baseline: -1})
 
 
@@ -176,48 +181,6 @@ def _verdict(evaluation: Evaluation, primary: Primary, found: Uncertainty, tests
         declared=count, note=support.note,
     )
     return replace(verdict, sentence=describe(verdict, alone=kind))
-
-
-def describe(
-    verdict: Verdict,
-    *,
-    alone:   Kind,          # the word it would get if it were the only comparison declared
-) -> str:
-    """The verdict in plain English, to be read aloud."""
-    title, whom = MEASURES[verdict.metric].title, "everybody" if verdict.group == ALL else f"group {verdict.group}"
-    opening, difference, seeds = verdict.kind.capitalize(), verdict.difference, verdict.seeds
-    question = f"{title} for {whom}, arm {verdict.arm} against arm {verdict.baseline}"
-    if not difference.estimable:
-        return f"{opening}: {question}, is not estimable ({difference.reason})."
-    middle = (f"{number(verdict.arm_value)} against {number(verdict.baseline_value)}, "
-              f"a difference of {number(difference.value, signed=True)}")
-    interval = f"{100 * difference.confidence:g} % interval {number(difference.low, signed=True)} to {number(difference.high, signed=True)}"
-    runs = f"{seeds} training {'run' if seeds == 1 else 'runs'} per arm"
-    basis = f"{verdict.n_images:,} test images of {verdict.n_clusters:,} independent patients or lesions, {runs}"
-    sentence = f"{opening}: {question}, is {middle} ({interval}; {basis}). "
-    sentence += _meaning(verdict, alone)
-    if seeds == 1:
-        sentence += " With one training run per arm, the interval leaves out how much training again would change."
-    elif seeds < FEW_SEEDS:
-        sentence += f" With only {seeds} training runs per arm, the interval may be too narrow."
-    return sentence + (f" {verdict.note[0].upper()}{verdict.note[1:]}." if verdict.note else "")
-
-
-def _meaning(verdict: Verdict, alone: Kind) -> str:
-    """What the place of the interval means for the reader."""
-    low, high, limit = verdict.difference.low, verdict.difference.high, f"the {verdict.margin:g} declared as too small to matter"
-    if verdict.kind != alone:
-        adjusted = number(verdict.p_equivalence_adjusted if alone == "equivalent" else verdict.p_adjusted)
-        return (f"Alone it would count as {alone}, but {verdict.declared} comparisons were declared, and corrected for their number "
-                f"(Holm) chance remains a possible explanation (adjusted p = {adjusted}).")
-    if verdict.kind == "equivalent":
-        real = ", though it is probably not zero" if lies_beyond(low, high) else ""
-        return f"The whole interval is within {limit}{real}."
-    if verdict.kind == "cannot tell":
-        return f"The interval holds no difference at all as well as differences past {limit}: these data cannot decide."
-    if lies_beyond(low, high, verdict.margin):
-        return f"The whole interval lies beyond {limit}."
-    return f"The interval leaves out zero, but not differences smaller than {limit}."
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 from lib.metrics.gap import extremes
 from lib.metrics.registry import MEASURES
 from lib.stats.compare import check_arm, comparable_groups
-from lib.stats.evaluate import Evaluation, Key, Term
+from lib.stats.evaluation import Evaluation, Key, Term
 from lib.stats.interval import Uncertainty
 from lib.stats.rows import ONE_SEED
 
@@ -51,7 +51,8 @@ def _row(evaluation: Evaluation, arm: str, baseline: str, architecture: str, met
         reason = f"group {undefined[0]} is {single[undefined[0]].reason}" if undefined else "undefined on this sample"
     if reason:
         return {"group": None, "note": "; ".join([f"not estimable: {reason}", *notes])}
-    row = {"group": worst[arm], "value": single[worst[arm]].value, **_bounds(evaluation, metric, list(single.values()))}
+    low, high = bounds(list(single.values()), evaluation.confidence, higher_is_better=MEASURES[metric].higher_is_better)
+    row = {"group": worst[arm], "value": single[worst[arm]].value, "low": low, "high": high}
     notes = [PICKED, *notes, ONE_SEED if len(evaluation.predictions.seeds) == 1 else ""]
     if arm != baseline:
         found = evaluation.uncertainty(architecture, [Term(1, arm, keys[worst[arm]]), Term(-1, baseline, keys[worst[baseline]])])
@@ -71,10 +72,15 @@ def _worst(evaluation: Evaluation, arm: str, architecture: str, keys: dict[str, 
     return extremes(values, higher_is_better=MEASURES[metric].higher_is_better)[0]
 
 
-def _bounds(evaluation: Evaluation, metric: str, groups: list[Uncertainty]) -> dict:
-    """The interval of the worst value: at full confidence on its bad side, at 1/G of the error on its good side."""
-    strict = 1 - (1 - evaluation.confidence) / len(groups)
-    plain, careful = ([found.interval(level) for found in groups] for level in (evaluation.confidence, strict))
-    if MEASURES[metric].higher_is_better:
-        return {"low": min(low for low, _ in plain), "high": min(high for _, high in careful)}
-    return {"low": max(low for low, _ in careful), "high": max(high for _, high in plain)}
+def bounds(
+    groups:           list[Uncertainty],
+    confidence:       float,
+    *,
+    higher_is_better: bool = True,
+) -> tuple[float, float]:
+    """Interval of the worst of several groups' values: at full confidence on its bad side, at 1/G of the error on its good side."""
+    strict = 1 - (1 - confidence) / len(groups)
+    plain, careful = ([found.interval(level) for found in groups] for level in (confidence, strict))
+    if higher_is_better:
+        return min(low for low, _ in plain), min(high for _, high in careful)
+    return max(low for low, _ in careful), max(high for _, high in plain)

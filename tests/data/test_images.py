@@ -70,7 +70,7 @@ def _jpeg(size=(64, 64)):
 
 
 @pytest.mark.parametrize(("content", "reason"), [
-    (b"", "empty"), (b"no image", "is text"), (_jpeg()[:600], "cut short"), (_jpeg()[:30], "is a JPEG picture; its beginning is damaged"),
+    (b"", "empty"), (b"no image", "is text"), (_jpeg()[:600], "cut short"), (_jpeg()[:3], "is a JPEG picture; its beginning is damaged"),
     (_jpeg((4, 30)), "30 × 4, smaller than 8"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "is a PNG picture; its beginning is damaged"),
 ])
 def test_broken_files_are_refused_with_a_reason(tmp_path, content, reason):

@@ -73,6 +73,24 @@ def test_another_mask_size_or_crop_is_another_file(samples, tmp_path, builders):
     assert load(samples, tmp_path, crop="lesion")[1] == {"lesion": 3, "whole": 2}
 
 
+def test_hair_is_painted_over_where_the_study_says_so(tmp_path):
+    pixels = np.full((128, 160, 3), (215, 170, 145), np.uint8)
+    pixels[:, 78:80] = (50, 40, 35)
+    folder, rows = tmp_path / "images", []
+    folder.mkdir()
+    for name, picture in (("hairy", pixels), ("bald", pixels[:, :64])):
+        Image.fromarray(picture).save(folder / f"{name}.png")
+        rows.append((name, "mine", f"{name}.png", hashlib.sha256((folder / f"{name}.png").read_bytes()).hexdigest(), None))
+    samples = pd.DataFrame(rows, columns=["image_id", "dataset", "path", "sha256", "mask_path"])
+    kept, account = load(samples, tmp_path, size=64)
+    shaved, counts = load(samples, tmp_path, size=64, remove_hair=True)
+    assert account == {"lesion": 0, "whole": 2} and counts == {"lesion": 0, "whole": 2, "hair": 1}
+    assert kept[0].min() < 90 and np.abs(shaved[0].astype(int) - (215, 170, 145)).max() <= 12      # what rings beside a sharp line
+    np.testing.assert_array_equal(shaved[1], kept[1])
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+    np.testing.assert_array_equal(load(samples, tmp_path, size=64)[0], kept)
+
+
 @pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:500]), lambda path: path.write_bytes(b""),
                                     lambda path: path.with_suffix(".json").unlink()])
 def test_a_damaged_cache_is_made_again(samples, tmp_path, damage):

@@ -23,7 +23,7 @@ from lib.report.completeness import describe_account, plot_account
 from lib.report.eda import count_cells, describe_cells, plot_cells, plot_splits
 from lib.report.gallery import gallery
 from lib.report.grids import cell_grid
-plot_hair = None
+from lib.report.hair import describe_hair, plot_hair
 from lib.report.page import notebook_page
 from lib.report.style import house_style, new_figure
 from lib.report.words import literal, say, table
@@ -71,7 +71,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         if (tag, attributes) != ("span", [("class", "tex2jax_ignore")]):        # ours, around "$" and "\\"
             self.elements.append((tag, tuple(name for name, _ in attributes)))
-        self.links += [value for name, value in attributes if name in ("href", "src", "action", "srcset") and not value.startswith("data:image/png;")]
+        self.links += [value for name, value in attributes
+                       if name in ("href", "src", "action", "srcset") and not value.startswith("data:image/png;base64,")]
 
     def handle_data(self, data):
         self._text.append(data)
@@ -135,7 +136,9 @@ def test_tables(payload, tmp_path):
 
 def test_literal_opens_no_formula_in_a_live_notebook(payload):
     """MathJax reads the text between tags; it leaves the class tex2jax_ignore alone."""
-    bare = literal(payload).replace('<span class="tex2jax_ignore">&#36;</span>', "").replace('<span class="tex2jax_ignore">&#92;</span>', "")
+    bare = literal(payload)
+    for character in ("&#36;", "&#92;"):
+        bare = bare.replace(f'<span class="tex2jax_ignore">{character}</span>', "")
     assert not {"$", "\\"} & set(bare) and "&#36;" not in bare and "&#92;" not in bare
 
 
@@ -147,10 +150,11 @@ def test_what_a_notebook_prints_and_draws(payload, tmp_path):
 
         picture = Shown(data=png_bytes(), format="png", alt=text)
         return as_page(
-            tmp_path, nbformat.v4.new_output("stream", name="stdout", text=text), nbformat.v4.new_output("stream", name="stderr", text=text),
+            tmp_path,
+            nbformat.v4.new_output("stream", name="stdout", text=text), nbformat.v4.new_output("stream", name="stderr", text=text),
             nbformat.v4.new_output("error", ename="DataError", evalue=text, traceback=[f"\x1b[31mDataError\x1b[0m: {text}"]),
-            nbformat.v4.new_output("execute_result", {"text/plain": text}), display(picture), display(figure()), display(pd.DataFrame({text: [text]})),
-            title=text)
+            nbformat.v4.new_output("execute_result", {"text/plain": text}),
+            display(picture), display(figure()), display(pd.DataFrame({text: [text]})), title=text)
 
     printed = payload.replace("\x1b", "").replace("\x00", "")             # a terminal's colours, and what no page may hold
     harmless(shown(printed), shown(PLAIN), printed)
@@ -192,7 +196,8 @@ def test_an_intake_of_nothing_but_payloads(payload, tmp_path):
         pictures = gallery(samples, {text: folder}, root, labels=[text, "b"], groups=[text])
         counts = count_cells(samples, [text, "b"], [text])
         outputs = [table(intake.account), table(intake.quarantine), table(samples.drop(columns="sha256")), table(intake.facts), pictures,
-                   table(counts), say(intake.notes), say(describe_account(intake.account)), say(describe_cells(counts, minimum=5))]
+                   table(counts), say(intake.notes), say(describe_account(intake.account)), say(describe_cells(counts, minimum=5)),
+                   say(describe_hair(samples.assign(hair=0.1)))]
         return as_page(root, *map(display, outputs)), samples, folder
 
     page, samples, folder = shown(payload, tmp_path / "evil")
@@ -211,8 +216,8 @@ def test_figures_draw_every_name_as_it_is(payload):
     account = pd.DataFrame({"dataset": [payload], "listed": [9], "missing": [1], "excluded": [1], "refused": [1], "used": [6]})
     pixels = rng.integers(0, 255, (12, 8, 8, 3), np.uint8)
     measured = samples.assign(hair=rng.random(12) / 9)
-    for figure in (plot_cells(count_cells(samples, [payload, "b"])), plot_splits(samples, [payload, "b"]), plot_account(account), 
-                   cell_grid(pixels, samples["label"], samples["group"], title=payload)):
+    for figure in (plot_cells(count_cells(samples, [payload, "b"])), plot_splits(samples, [payload, "b"]), plot_account(account),
+                   plot_hair(measured, [payload, "c"]), cell_grid(pixels, samples["label"], samples["group"], title=payload)):
         figure.savefig(io.BytesIO(), format="png")                          # a formula that cannot be read would end here
         assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text())
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.metrics.registry import MEASURES
-from lib.stats.bootstrap import image_weights, make_design, seed_weights
+from lib.stats.bootstrap import degrees_of_freedom, image_weights, make_design
 
 
 def all_weights(design, resamples, **options):
@@ -65,7 +65,6 @@ def test_deterministic_in_the_seed_and_a_prefix_stays_a_prefix():
     np.testing.assert_array_equal(all_weights(design, 700)[:260], all_weights(design, 260))
     assert not np.array_equal(all_weights(design, 50, seed=0), all_weights(design, 50, seed=1))
     assert not np.array_equal(all_weights(design, 500)[:250], all_weights(design, 500)[250:])
-    np.testing.assert_array_equal(seed_weights(3, resamples=700)[:260], seed_weights(3, resamples=260))
     rows = [block for block, _ in image_weights(design, resamples=601, cells=1000)]
     assert [i for block in rows for i in range(block.start, block.stop)] == list(range(601))
 
@@ -100,14 +99,20 @@ def test_unknown_group_is_a_stratum_of_its_own():
     assert sorted(map(len, make_design(np.arange(8), None, group).strata)) == [4, 4]
 
 
-def test_seed_weights():
-    weights = seed_weights(4, resamples=5000)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    value = np.array([0.1, 0.4, 0.2, 0.9])
-    assert (weights @ value).var() == pytest.approx(value.var(ddof=1) / 4, rel=0.05)
-    assert (seed_weights(1, resamples=3) == 1).all()
-    first = all_weights(make_design(np.arange(4)), 200)
-    assert abs(np.corrcoef(first[:, 0], weights[:200, 0])[0, 1]) < 0.2        # patients and seeds are drawn independently
+def test_degrees_of_freedom():
+    # one stratum: n − 1 as for any variance, however many images a patient has
+    assert degrees_of_freedom(make_design(np.repeat(np.arange(12), 3)), [np.arange(36)]) == pytest.approx(11)
+    # strata: one degree is spent in each
+    label, group = np.repeat([0, 1], [30, 6]), np.tile([0, 1], 18)
+    design = make_design(np.arange(36), label, group)
+    assert degrees_of_freedom(design, [np.flatnonzero(label == 1)]) == pytest.approx(4)
+    # two kinds: Welch's formula for equal spread, which is near that of the scarcer kind
+    both = degrees_of_freedom(make_design(np.arange(36), label), [np.flatnonzero(label == k) for k in (0, 1)])
+    assert both == pytest.approx((1 / 30 + 1 / 6) ** 2 / (1 / 30**2 / 29 + 1 / 6**2 / 5)) and 5 < both < 8
+    # what cannot vary, or is not there, still counts as one
+    assert degrees_of_freedom(make_design(["only"] * 3), [np.arange(3)]) == 1
+    assert degrees_of_freedom(make_design(np.arange(4)), [np.arange(4), np.array([], dtype=int)]) == pytest.approx(3)
+    assert degrees_of_freedom(make_design(np.arange(4)), []) == 1
 
 
 def test_wrong_inputs():

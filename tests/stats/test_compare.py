@@ -8,11 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as sk
+from scipy.special import expit, logit
+from scipy.stats import t as student
 
 from lib.metrics.registry import MEASURES, get_measure
-from lib.stats.bootstrap import image_weights, make_design, seed_weights
-from lib.stats.compare import BIASED, ONE_SEED, differences, gaps, per_arm
+from lib.stats.bootstrap import image_weights, make_design
+from lib.stats.compare import BIASED, differences, gaps, per_arm
 from lib.stats.evaluate import evaluate
+from lib.stats.evaluation import Term
+from lib.stats.multiplicity import benjamini_hochberg
+from lib.stats.rows import ONE_SEED
 from lib.stats.support import count_support
 from lib.stats.verdict import give_verdict
 from lib.study import Primary
@@ -42,7 +47,7 @@ def slow_measure(metric, y, p, w):
 
 
 def slow(predictions, metric, group, arm, random=0, resamples=300):
-    """Value by seed [S] and draws [B], one run and one resample at a time."""
+    """Values by seed [S] and draws [S, B], one run and one resample at a time."""
     table = predictions[predictions["arm"] == arm]
     one = table[table["seed"] == 0].sort_values("image_id")
     design = make_design(one["cluster_id"].to_numpy(), one["y_true"].to_numpy(), one["group"].to_numpy())
@@ -54,21 +59,63 @@ def slow(predictions, metric, group, arm, random=0, resamples=300):
         y, p = part["y_true"].to_numpy(), part[["p_0", "p_1", "p_2"]].to_numpy()
         values.append(slow_measure(metric, y, p, np.ones(len(y))))
         draws.append([slow_measure(metric, y, p, w) for w in weights[:, inside]])
-    return np.array(values), (seed_weights(3, resamples=resamples, seed=random).T * np.array(draws)).sum(axis=0)
+    return np.array(values), np.array(draws)
+
+
+def slow_error(by_seed, draws, degrees):
+    """Standard error of the mean over seeds and t quantile, straight from the formulas of lib/stats/interval.py."""
+    seeds = len(by_seed)
+    fixed = draws.mean(axis=0).var()
+    interaction = min(fixed, (draws - draws.mean(axis=1, keepdims=True)).var(axis=0, ddof=1).mean() / seeds)
+    patients, runs = fixed - interaction, by_seed.var(ddof=1) / seeds
+    freedom = (patients + runs) ** 2 / (patients**2 / degrees + runs**2 / (seeds - 1))
+    return max(student.ppf(0.975, freedom) * np.sqrt(patients + runs), student.ppf(0.975, degrees) * np.sqrt(fixed))
+
+
+def slow_degrees(predictions, metric, group):
+    """Patients less strata for one kind of image; Welch's formula over the classes for their mean."""
+    patients = predictions.drop_duplicates("cluster_id").groupby(["group", "y_true"]).size().unstack()
+    if metric == "sensitivity":
+        return (patients[0] - 1).sum()
+    n = patients.loc[group]
+    return (1 / n).sum() ** 2 / (1 / n**2 / (n - 1)).sum()
 
 
 @pytest.mark.parametrize(("metric", "group"), [("auroc", "V–VI"), ("sensitivity", "all")])
 def test_values_and_paired_differences_equal_the_slow_way(predictions, metric, group):
     evaluation = evaluate(predictions, [metric], **(OPTIONS | {"resamples": 30}))
+    degrees = slow_degrees(predictions, metric, group)
+    assert evaluation.basis[evaluation.key(metric, group)].degrees == pytest.approx(degrees)
     (real, real_draws), (other, other_draws) = (slow(predictions, metric, group, arm, resamples=30) for arm in ("real", "oversampled"))
-    found = row(per_arm(evaluation), arm="real", group=group)
-    expected = [real.mean(), *np.quantile(real_draws, [0.025, 0.975])]
-    np.testing.assert_allclose(found[["value", "low", "high"]].astype(float), expected, atol=1e-12)
-    assert found["seed_spread"] == pytest.approx(real.std(ddof=1)) and found["note"] == ""
     found = row(differences(evaluation, "real"), arm="oversampled", group=group)
-    expected = [(other - real).mean(), *np.quantile(other_draws - real_draws, [0.025, 0.975])]
-    np.testing.assert_allclose(found[["value", "low", "high"]].astype(float), expected, atol=1e-12)
+    reach = slow_error(other - real, other_draws - real_draws, degrees)
+    expected = [(other - real).mean(), (other - real).mean() - reach, (other - real).mean() + reach]
+    np.testing.assert_allclose(found[["value", "low", "high"]].astype(float), expected, atol=1e-9)
     assert found["seed_spread"] == pytest.approx((other - real).std(ddof=1))
+    found, value = row(per_arm(evaluation), arm="real", group=group), real.mean()
+    logits = np.clip(logit(np.minimum(real_draws.mean(axis=0), 1 - 1e-12)), logit(value) - np.log(8), logit(value) + np.log(8))
+    wider = max(1, logits.std() * value * (1 - value) / real_draws.mean(axis=0).std())
+    middle = real_draws.mean(axis=1, keepdims=True)
+    reach = slow_error(real, middle + wider * (real_draws - middle), degrees) / (value * (1 - value))
+    expected = [value, expit(logit(value) - reach), expit(logit(value) + reach)]
+    np.testing.assert_allclose(found[["value", "low", "high"]].astype(float), expected, atol=1e-9)
+    assert found["seed_spread"] == pytest.approx(real.std(ddof=1)) and found["note"] == ""
+
+
+def test_p_values_invert_the_interval(evaluation):
+    table = differences(evaluation, "real")
+    assert list(table.columns[-3:]) == ["p_value", "p_adjusted", "note"]
+    assert ((table["p_value"] < 0.05) == ((table["low"] > 0) | (table["high"] < 0))).all()
+    np.testing.assert_allclose(table["p_adjusted"], benjamini_hochberg(table["p_value"].to_numpy()))
+    stricter = differences(dataclasses.replace(evaluation, confidence=1 - float(table["p_value"].min()) * 1.0001), "real")
+    at = int(table["p_value"].argmin())
+    assert min(abs(stricter["low"][at]), abs(stricter["high"][at])) < 1e-4        # that interval ends at zero
+
+
+def test_swapping_arms_mirrors_differences(evaluation):
+    one, other = (differences(evaluation, arm) for arm in ("real", "oversampled"))
+    for a, b, sign in (("value", "value", -1), ("low", "high", -1), ("high", "low", -1), ("p_value", "p_value", 1)):
+        np.testing.assert_allclose(one[a], sign * other[b], atol=1e-12)
 
 
 def test_shape_and_counts_of_the_tables(evaluation, predictions):
@@ -94,18 +141,16 @@ def test_row_order_changes_nothing_and_the_seed_changes_only_intervals(evaluatio
         pd.testing.assert_frame_equal(make(again), make(evaluation), check_exact=True)
     other = per_arm(evaluate(predictions, METRICS, arms=["real", "oversampled"], seed=1, **OPTIONS))
     pd.testing.assert_series_equal(other["value"], per_arm(evaluation)["value"], check_exact=True)
-    assert (other["low"] != per_arm(evaluation)["low"]).mean() > 0.8       # sensitivity takes few values, so some agree
+    assert (other["low"] != per_arm(evaluation)["low"]).all()
 
 
 def test_pairing_narrows_the_interval_when_arms_agree(make):
     evaluation = evaluate(make(own_noise=0.1, seed_noise=0.01), ["auroc"], **OPTIONS)
     key = evaluation.key("auroc", "all")
     real, other = (evaluation.draws_of(arm, "small_cnn", key) for arm in ("real", "oversampled"))
-    paired = np.ptp(np.quantile(other - real, [0.025, 0.975]))
-    unpaired = np.ptp(np.quantile(other - np.random.default_rng(0).permutation(real), [0.025, 0.975]))
-    assert paired < 0.5 * unpaired
+    assert (other - real).mean(axis=0).std() < 0.5 * (other - np.random.default_rng(0).permutation(real.T).T).mean(axis=0).std()
     same = differences(evaluate(pd.concat([make(arms=("real",)), make(arms=("twin",))]), ["auroc"], **OPTIONS), "real")
-    assert (same[["value", "low", "high"]] == 0).all().all()          # an arm compared with its own copy: no difference, no doubt
+    assert (same[["value", "low", "high"]] == 0).all().all() and (same["p_value"] == 1).all()     # its own copy: no difference, no doubt
 
 
 def test_seeds_widen_the_interval(make):
@@ -134,8 +179,8 @@ def test_gaps(evaluation):
         assert found["value"] == pytest.approx(by_group.max() - by_group.min())
         assert (found["worst"], found["best"]) == (by_group.idxmin(), by_group.idxmax())
         assert BIASED in found["note"]
-        pair = [evaluation.draws_of(arm, "small_cnn", evaluation.key(metric, found[which])) for which in ("best", "worst")]
-        np.testing.assert_allclose(found[["low", "high"]].astype(float), np.quantile(pair[0] - pair[1], [0.025, 0.975]))
+        terms = [Term(sign, arm, evaluation.key(metric, found[which])) for sign, which in ((1, "best"), (-1, "worst"))]
+        assert tuple(found[["low", "high"]]) == evaluation.uncertainty("small_cnn", terms).interval(0.95)
     assert (table["low"] <= table["value"]).all() and (table["low"] < 0).any()      # the named pair may turn round
 
 

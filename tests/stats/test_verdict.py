@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from lib.stats.compare import differences
 from lib.stats.evaluate import evaluate
-from lib.stats.verdict import give_verdict, judge, lies_beyond
+from lib.stats.verdict import declared, give_verdict, give_verdicts, judge, lies_beyond
 from lib.study import Primary
 
 CLASSES = ["melanoma", "nevus", "other"]
@@ -71,8 +74,7 @@ def test_better_reads_aloud(make):
         f"Better: AUROC (mean over classes) for everybody, arm oversampled against arm real, is {found.arm_value:.3f} against "
         f"{found.baseline_value:.3f}, a difference of +{found.difference.value:.3f} (95 % interval +{found.difference.low:.3f} to "
         f"+{found.difference.high:.3f}; 450 test images of 150 independent patients or lesions, 3 training runs per arm). "
-        "The whole interval lies beyond the 0.02 declared as too small to matter. "
-        "With only 3 training runs per arm, the interval is likely to be somewhat too narrow."
+        "The whole interval lies beyond the 0.02 declared as too small to matter."
     )
 
 
@@ -93,14 +95,74 @@ def test_group_one_seed_and_several_architectures(make):
     found = verdict(make(seeds=(0,), architectures=("a", "b"), patients=180), group="V–VI", metric="sensitivity")
     assert "sensitivity for group V–VI" in found.sentence and "1 training run per arm" in found.sentence
     assert "leaves out how much training again would change" in found.sentence and found.architecture == "all"
-    many = verdict(make(seeds=range(6)))
-    assert "training runs per arm)" in many.sentence and "too narrow" not in many.sentence
+    two = verdict(make(seeds=range(2)))
+    assert "With only 2 training runs per arm, the interval may be too narrow." in two.sentence
 
 
 def test_too_few_positives_cannot_tell(make):
     found = verdict(make(patients=30, per_patient=1), group="V–VI", metric="sensitivity")
     assert found.kind == "cannot tell" and math.isnan(found.difference.value)
     assert "is not estimable (" in found.sentence and "needs 20" in found.sentence
+
+
+SEVERAL = [Primary(), Primary(metric="sensitivity"), Primary(group="V–VI")]
+
+
+def test_holm_over_the_declared_comparisons(make):
+    evaluation = evaluate(make(lift=0.2), ["auroc", "sensitivity"], **OPTIONS)
+    table, verdicts = declared(evaluation, SEVERAL), give_verdicts(evaluation, SEVERAL)
+    np.testing.assert_allclose(table["p_adjusted"], multipletests(table["p_value"], method="holm")[1])
+    np.testing.assert_allclose(table["p_equivalence_adjusted"], multipletests(table["p_equivalence"], method="holm")[1])
+    assert list(table["kind"]) == [one.kind for one in verdicts] and list(table["group"]) == ["all", "all", "V–VI"]
+    for found, primary in zip(verdicts, SEVERAL, strict=True):
+        alone = give_verdict(evaluation, primary)
+        assert alone.p_value == found.p_value == alone.p_adjusted <= found.p_adjusted and alone.difference == found.difference
+        assert found.kind in (alone.kind, "cannot tell")
+    shown = table.iloc[0]
+    other = differences(evaluation, "real").iloc[0]
+    for column in ("value", "low", "high", "p_value"):
+        assert shown[column] == other[column]
+    assert (shown["n_images"], shown["seeds"], shown["note"]) == (270, 3, "")
+
+
+@pytest.mark.parametrize(("changes", "margin", "word"), [
+    ({"lift": 0.35}, 0.001, "better"), ({"own_noise": 0.1, "seed_noise": 0.02}, 0.02, "equivalent"),
+])
+def test_what_holm_takes_back_is_said(make, changes, margin, word):
+    evaluation, primary = evaluate(make(**changes), ["auroc"], **OPTIONS), Primary(margin=margin)
+    # a confidence with which the comparison alone just makes it; beside it another, of which nothing can be said
+    alone = give_verdict(evaluation, primary)
+    evaluation = dataclasses.replace(evaluation, confidence=1 - 1.5 * (alone.p_value if word == "better" else 2 * alone.p_equivalence))
+    others = [Primary(group=group, margin=1e-6) for group in evaluation.groups]
+    other = max(others, key=lambda one: give_verdict(evaluation, one).p_value)
+    alone, (first, second) = give_verdict(evaluation, primary), give_verdicts(evaluation, [primary, other])
+    assert second.p_value > alone.p_value and second.p_equivalence >= alone.p_equivalence
+    assert alone.kind == word and "declared, and corrected" not in alone.sentence
+    assert first.kind == "cannot tell" and f"Alone it would count as {word}, but 2 comparisons were declared" in first.sentence
+    assert f"adjusted p = {first.p_adjusted if word == 'better' else first.p_equivalence_adjusted:.3f}" in first.sentence
+
+
+def test_word_and_p_values_never_contradict(make):
+    for lift in (0.0, 0.1, 0.3, 0.6):
+        evaluation = evaluate(make(lift=lift, random=int(10 * lift)), ["auroc", "brier"], **OPTIONS)
+        for primary in (Primary(), Primary(metric="brier"), Primary(metric="brier", arm="real", baseline="oversampled")):
+            found = give_verdict(evaluation, primary)
+            assert (found.kind == "equivalent") == (found.p_equivalence < 0.025)
+            assert (found.kind in ("better", "worse")) == (found.p_value < 0.05 and found.p_equivalence >= 0.025)
+            assert lies_beyond(found.difference.low, found.difference.high) == (found.p_value < 0.05) == found.lies_beyond()
+
+
+def test_lower_is_better_for_the_brier_score(make):
+    evaluation = evaluate(make(lift=1.0, patients=150), ["brier"], **OPTIONS)
+    assert give_verdict(evaluation, Primary(metric="brier")).kind == "better"
+    assert give_verdict(evaluation, Primary(metric="brier", arm="real", baseline="oversampled")).kind == "worse"
+
+
+def test_not_estimable_rows_do_not_count_for_holm(make):
+    evaluation = evaluate(make(patients=30, per_patient=3), ["auroc", "sensitivity"], **OPTIONS)
+    table = declared(evaluation, [Primary(), Primary(metric="sensitivity", group="V–VI")])
+    assert table["p_adjusted"][0] == table["p_value"][0] and table["kind"][1] == "cannot tell"
+    assert table["note"][1].startswith("not estimable: ") and table.loc[1, ["value", "low", "p_value", "p_adjusted"]].isna().all()
 
 
 def test_plain_values_for_json(make):
@@ -114,6 +176,7 @@ def test_wrong_comparisons_are_named(predictions):
         ({"group": "VII"}, "primary group VII was not evaluated"),
         ({"arm": "curated"}, "no predictions of arm curated"),
         ({"baseline": "curated"}, "no predictions of arm curated"),
+        ({"arm": "real"}, "arm real is compared with itself"),
     ):
         with pytest.raises(ValueError, match=message):
             verdict(predictions, **change)

@@ -75,6 +75,17 @@ def auroc_of(signal: float, luck: float = 0.0) -> float:
     return float(norm.cdf(signal / np.sqrt(2 + luck**2)))
 
 
+def count_pairs(label: np.ndarray, scores: np.ndarray, unit: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUROC of all trainings [S, N] under weights [B, N] that are equal within units, by counting pairs: quicker for few images, [S, B]."""
+    positive, negative = np.flatnonzero(label == 1), np.flatnonzero(label == 0)
+    wins = (scores[:, positive, None] > scores[:, None, negative]).astype(np.float32)                     # no two scores are equal here
+    first, again = (np.unique(unit[rows], return_index=True)[1] for rows in (positive, negative))
+    wins = np.add.reduceat(np.add.reduceat(wins, first, axis=1), again, axis=2).astype(float)            # [S, units, units]
+    w, v = weights[:, positive], weights[:, negative]
+    found = ((w[:, first] @ wins) * v[:, again]).sum(axis=2)
+    return found / (w.sum(axis=1) * v.sum(axis=1))
+
+
 def ask(
     study:     Study,
     metric:    str,
@@ -88,17 +99,21 @@ def ask(
     if images not in study.known:
         design = make_design(np.arange(len(study.label)) if images else study.patient, study.label, study.group)
         blocks = image_weights(design, resamples=RESAMPLES, seed=random)
-        study.known[images] = design, np.concatenate([weights for _, weights in blocks])
+        as_it_is = np.ones((1, len(study.label)))
+        study.known[images] = design, np.concatenate([as_it_is, *(weights for _, weights in blocks)])
     design, weights = study.known[images]
 
     def measure(arm: int, group: int | None) -> tuple[np.ndarray, np.ndarray]:
         key = metric, arm, group, images
         if key not in study.known:
             at = rows(group)
-            options = {"positive": [1], "threshold": threshold}
-            study.known[key] = tuple(
-                np.array([MEASURES[metric](study.label[at], p[at], weights=w, **options) for p in study.p[arm]])
-                for w in (None, weights if group is None else weights[:, at]))
+            w = weights if group is None else weights[:, at]
+            if metric == "auroc_positive":
+                found = count_pairs(study.label[at], study.p[arm][:, at, 1], at if images else study.patient[at], w)
+            else:
+                options = {"positive": [1], "threshold": threshold}
+                found = np.array([MEASURES[metric](study.label[at], p[at], weights=w, **options) for p in study.p[arm]])
+            study.known[key] = found[:, 0], found[:, 1:]
         return study.known[key]
 
     def rows(group: int | None) -> np.ndarray:
