@@ -150,4 +150,5 @@ def pytest_terminal_summary(terminalreporter) -> None:
     width = max(len(row[0]) for row in rows)
     kind = max(len(row[1]) for row in rows)
     for scenario, what, studies, found, low, high in sorted(rows):
-        terminalreporter.write_line(f"{scenario:<{width}}  {what:<{kind}}  {studies:>5} studies  {found:7.3f}  must lie in {low:.3f}–{high:.3f}")
+        wanted = f"must lie in {low:.3f}–{high:.3f}"
+        terminalreporter.write_line(f"{scenario:<{width}}  {what:<{kind}}  {studies:>5} studies  {found:7.3f}  {wanted}")

@@ -234,3 +234,14 @@ def test_bad_primaries_say_where_and_what(study_file, primary, message):
 def test_conditions_belong_to_a_source(study_file):
     with pytest.raises(StudyError, match=r"labels\.conditions names nowhere; sources are"):
         load_study(study_file(GOOD), {"labels.conditions": {"nowhere": {"a": "nevus"}}})
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ({"classifier.epochs": True},                                   r"classifier\.epochs: got true .*expected a number"),
+    ({"labels.classes": {"a": ["x"], "A ": ["y"]}},                 r"'a' and 'A ' differ only in spaces or capitals"),
+    ({"groups.values": {"I–II": [1, 2], "i–ii": [3]}},              r"differ only in spaces or capitals"),
+    ({"title": "\ud800"},                                           r"half a character"),
+])
+def test_values_that_would_pass_unseen(study_file, override, message):
+    with pytest.raises(StudyError, match=message):
+        load_study(study_file(GOOD), override)

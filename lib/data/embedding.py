@@ -39,8 +39,8 @@ def embed(
 
     Raises DataError where the encoder is not there or is no image model, and where an image can no longer be read.
     """
-    processor, model = _load(encoder)
-    key = _key(processor, model)
+    processor, model, random = _load(encoder)
+    key = _key(processor, model, random)
     if cache is None:
         return _encode(images, roots, processor, model, threads)
     cache = Path(cache)
@@ -70,28 +70,41 @@ def similar_vectors(
     return i.astype(np.int64), j.astype(np.int64), distance.round(4)
 
 
-def _load(encoder: str) -> tuple[Any, Any]:
-    from transformers import AutoImageProcessor, AutoModel
+def _load(encoder: str) -> tuple[Any, Any, set[str]]:
+    """Processor, model, and the weights that its files lack, which are random (a pooler, as a rule)."""
+    import transformers
 
-    name = str(Path(encoder).expanduser())
+    name, loud = str(Path(encoder).expanduser()), transformers.logging.get_verbosity()
     name = name if Path(name).is_dir() else encoder
+    transformers.logging.set_verbosity_error()              # it would report each missing weight to people who did not ask
     try:
-        return AutoImageProcessor.from_pretrained(name), AutoModel.from_pretrained(name, use_safetensors=True).eval()
+        processor = transformers.AutoImageProcessor.from_pretrained(name)
+        model, told = transformers.AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        wanted = encoder if encoder.count("/") == 1 and encoder[0] not in "./~" else "ORGANISATION/MODEL"
         raise DataError(
             f"data.duplicates.encoder: {encoder!r} cannot be loaded ({first[:200]}). It must be a folder with an image model of "
-            "transformers, or a Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download "
-            f"{encoder if '/' in encoder else 'ORGANISATION/MODEL'} --local-dir FOLDER), bring the folder here and write its path, or "
-            "leave `encoder` out") from None
+            f"transformers, or a Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download {wanted} "
+            "--local-dir FOLDER), bring the folder here and write its path, or leave `encoder` out") from None
+    finally:
+        transformers.logging.set_verbosity(loud)
+    random = set(told["missing_keys"])
+    lost = sorted(key for key in random if "pooler" not in key)
+    if lost:
+        raise DataError(f"data.duplicates.encoder: {encoder!r} lacks {len(lost):,} of its weights (first: {lost[0]}); what it sees would "
+                        "be random. Fetch it again, or choose another")
+    return processor, model.eval(), random
 
 
-def _key(processor: Any, model: Any) -> str:
+def _key(processor: Any, model: Any, random: set[str]) -> str:
     """Of the weights themselves, wherever they came from, and of how pictures are made ready."""
     import torch
 
     digest = hashlib.sha256(json.dumps([processor.to_dict(), model.config.to_dict(), _BATCH], sort_keys=True, default=str).encode())
     for name, values in sorted(model.state_dict().items()):
+        if name in random:
+            continue
         digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -163,11 +163,11 @@ def _notes_on_pairs(pairs: pd.DataFrame) -> list[str]:
     if not len(near):
         return []
     strangers, torn = near[~near["same_patient"]], near[~near["same_label"]]
-    notes = [f"{len(near):,} pairs of images show one scene without being identical files, {len(strangers):,} of them under two patients; "
-             "whoever is in such a pair shares a cluster"]
+    notes = [f"pairs of images that show one scene without being identical files: {len(near):,}, of them under two patients: "
+             f"{len(strangers):,}; the two share a cluster"]
     if len(torn):
         first = " and ".join(torn[["image_id", "other_id"]].iloc[0])
-        notes.append(f"{len(torn):,} of these pairs carry two labels (first: {first}); they are kept, and one label is probably wrong")
+        notes.append(f"pairs of one scene with two labels: {len(torn):,} (first: {first}); they are kept, and one label is probably wrong")
     return notes
 
 

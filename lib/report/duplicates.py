@@ -19,7 +19,7 @@ from lib.report.style import ALARM, BLANK, COUNTS, DPI, INK, QUIET, WIDTH, house
 from lib.report.words import count, join, number
 
 KIND_WORDS = {
-    "identical": "identical files", "near": "near-duplicates (re-encoded, resized, slightly cropped, mirrored or turned)",
+    "identical": "identical", "near": "near-duplicate (re-encoded, resized, slightly cropped, mirrored or turned)",
     "published": "named by a published list", "embedding": "alike to the encoder",
 }
 _SHORT = {"identical": "identical", "near": "near-duplicate", "published": "published list", "embedding": "encoder"}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lib.study.section import Section
+from lib.study.section import Section, alike
 
 
 class PhantomOptions(Section):
@@ -121,6 +121,8 @@ class Labels(Section):
             raise ValueError(f"{', '.join(twice)} stands twice in classes/exclude; a value belongs to one label")
         if not all(label.strip() for label in self.classes):
             raise ValueError("a class has no name; give it one")
+        if same := alike(self.names):
+            raise ValueError(f"the classes {' and '.join(map(repr, same))} differ only in spaces or capitals; nobody could tell them apart")
         unknown = [label for label in self.positive if label not in self.classes]
         if unknown:
             raise ValueError(f"positive names {', '.join(unknown)}, which is not a class; classes are {', '.join(self.classes)}")
@@ -146,6 +148,8 @@ class Groups(Section):
         taken = [name for name in self.values if name.strip().lower() in ("", "all", "everybody", "unknown")]
         if taken:
             raise ValueError(f"a group cannot be called {taken[0]!r}: tables use that word for everybody or for nobody; choose another")
+        if same := alike(self.names):
+            raise ValueError(f"the groups {' and '.join(map(repr, same))} differ only in spaces or capitals; nobody could tell them apart")
         values = [str(value) for group in self.values.values() for value in group]
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:

@@ -19,6 +19,7 @@ class StudyError(ValueError):
 
 
 Place = dict[tuple, str]                                             # path of keys → "file:line"
+MOST_VALUES = 100_000                                                # keys and items; a few lines of aliases can unfold to billions
 
 
 @dataclass
@@ -81,10 +82,17 @@ def _read(path: Path, root: Path, seen: tuple[Path, ...]) -> Tree:
         raise StudyError(f"{name}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise StudyError(f"{name}: not UTF-8 text (byte {error.start}); save the file as UTF-8") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise StudyError(f"{name}:{line}  not valid YAML: the character {error.character:#06x} is not allowed; take it out") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
         raise StudyError(f"{where}  not valid YAML: {getattr(error, 'problem', None) or error}") from None
+    except RecursionError:
+        raise StudyError(f"{name}: brackets or lists inside one another too deep to read; write it flat") from None
+    except ValueError as error:                                      # a date that is none, a number of thousands of digits
+        raise StudyError(f"{name}  a value cannot be read ({str(error).partition(';')[0]}); put it in quotes") from None
     if not isinstance(values, dict):
         raise StudyError(f"{name}: expected keys and values, found {'nothing' if values is None else type(values).__name__}")
     places: Place = {}
@@ -104,6 +112,8 @@ def _read(path: Path, root: Path, seen: tuple[Path, ...]) -> Tree:
 
 def _mark(node: yaml.Node, path: tuple, name: str, places: Place) -> None:
     """Note the line of every key and list item; refuse a key that is written twice."""
+    if len(places) > MOST_VALUES:
+        raise StudyError(f"{name}: unfolds to more than {MOST_VALUES:,} values (aliases of aliases?); write out what is meant")
     if isinstance(node, yaml.MappingNode):
         for key_node, value in node.value:
             key = key_node.value

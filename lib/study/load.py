@@ -28,9 +28,13 @@ def load_study(
     """
     tree = read_study_file(path, overrides or {}, root=ROOT)
     try:
-        return Study.model_validate(tree.values)
+        study = Study.model_validate(tree.values)
+        json.dumps(study.as_dict(), ensure_ascii=False).encode()
     except ValidationError as error:
         raise StudyError("\n".join(_explain(item, tree.places, str(path)) for item in error.errors())) from None
+    except UnicodeError:
+        raise StudyError(f"{path}: holds half a character (\\ud800 to \\udfff), which no file can store; take it out") from None
+    return study
 
 
 def place_of(key: str, path: str | Path, overrides: dict[str, Any] | None = None) -> str:
@@ -55,7 +59,13 @@ def _explain(item: dict, places: dict[tuple, str], fallback: str) -> str:
     if kind == "too_short":
         return f"{where}  {key}: has {item['ctx']['actual_length']} entries, expected at least {item['ctx']['min_length']}"
     wanted = item["msg"].partition(", unable to parse")[0].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{where}  {key}: got {json.dumps(given, ensure_ascii=False, default=str)}, expected {wanted}"
+    quotes = "; YAML reads it as another kind of value, so put it in quotes" if kind == "string_type" and _is_plain(given) else ""
+    return f"{where}  {key}: got {json.dumps(given, ensure_ascii=False, default=str)}, expected {wanted}{quotes}"
+
+
+def _is_plain(value: Any) -> bool:
+    """A word, number or date that was meant as text: no, on, 010, 1.0, 2020-01-01."""
+    return value is not None and not isinstance(value, (dict, list))
 
 
 def _as_written(path: tuple[str, ...], places: dict[tuple, str]) -> tuple[str, ...]:

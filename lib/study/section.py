@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class Section(BaseModel):
     """Base of every part of a study: unknown keys are refused, values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`epochs: yes` would count as 1."""
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation in (int, float, int | None):
+            raise ValueError(f"got {str(value).lower()} (YAML reads yes, no, on and off so), expected a number")
+        return value
+
+
+def alike(names: list[str]) -> list[str]:
+    """Names that differ from another only in spaces or capitals, and so cannot be told apart in a table."""
+    plain = [" ".join(name.split()).casefold() for name in names]
+    return [name for name, bare in zip(names, plain, strict=True) if plain.count(bare) > 1]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from planted import COPIES
 
 from lib.data.duplicates import KINDS, PAIRS, count_overlap, find_pairs, links_of
 from lib.data.errors import DataError
@@ -21,7 +22,6 @@ from lib.data.published_pairs import SPELLINGS
 from lib.phantom.render import draw
 from lib.phantom.world import sample_world
 from lib.study import Duplicates, PhantomOptions
-from tests.support.copies import COPIES
 
 
 def table_of(count, *, sha256=None, dataset="a", patients=None, labels=None, names=None):
@@ -49,17 +49,20 @@ def find(images, prints=None, *, root=Path("nowhere"), threads=1, **settings):
 # ── planted duplicates ───────────────────────────────────────────────────────────────────────────────────────────
 
 def plant(originals, report_truth, scenario):
-    """Copies of every original of each kind, found among all originals; returns the share of originals joined falsely."""
+    """Copies of every original, kind by kind, looked for among all originals."""
     count = len(originals)
+    found, false = {}, {}
     for name, change in COPIES.items():
         pairs, _ = find(table_of(2 * count), prints_of([*originals, *map(change, originals)]), threads=2)
         one, other = (pairs[column].str[1:].astype(int) for column in ("image_id", "other_id"))
         right = (one % count) == (other % count)
-        report_truth(scenario, f"{name}: share found", count, right.sum() / count, 0.95, 1)
-        assert right.sum() / count >= 0.95, name
-        false = len({*(one[~right] % count), *(other[~right] % count)}) / count
-        report_truth(scenario, f"{name}: share joined with a stranger", count, false, 0, 0.01)
-        assert false <= 0.01, name
+        found[name] = right.sum() / count
+        false[name] = len({*(one[~right] % count), *(other[~right] % count)}) / count
+    worst = min(found, key=found.get)
+    report_truth(scenario, f"share of copies found, worst kind: {worst}", count, found[worst], 0.95, 1)
+    report_truth(scenario, "share of originals joined with a stranger, worst kind", count, max(false.values()), 0, 0.01)
+    assert min(found.values()) >= 0.95, found
+    assert max(false.values()) <= 0.01, false
 
 
 def test_planted_duplicates_of_phantoms(report_truth):
@@ -155,8 +158,7 @@ def test_overlap_counts_pairs_by_kind_whichever_end_comes_first(mixed):
 def test_an_identical_image_stands_for_one_that_was_set_aside(mixed):
     images, _ = mixed
     pairs, _ = find(*mixed)
-    assert links_of(pairs, images, images) == [("i0000", "i0001"), ("i0000", "i0004"), ("i0002", "i0003")] or \
-        {frozenset(link) for link in links_of(pairs, images, images)} >= {frozenset({"i0000", "i0004"}), frozenset({"i0002", "i0003"})}
+    assert links_of(pairs, images, images) == [("i0000", "i0004"), ("i0002", "i0003")]      # identical files are joined by their hash
     without = images[images["image_id"] != "i0000"]
     assert links_of(pairs, images, without) == [("i0001", "i0004"), ("i0002", "i0003")]
     assert links_of(pairs, images, images[images["image_id"].isin(["i0000", "i0003"])]) == []
@@ -192,7 +194,8 @@ def test_names_are_ids_or_files_and_the_rest_is_counted(tmp_path):
     pairs, notes = find(images, root=tmp_path, pairs=write(tmp_path, "\n".join(["first,second", *lines]) + "\n", "deep/list.csv"))
     assert {frozenset(pair) for pair in pairs[["image_id", "other_id"]].values.tolist()} == {
         frozenset({"i0", "i1"}), frozenset({"i2", "a/1.jpg"}), frozenset({"a/0.jpg", "i0"})}
-    assert notes == ["deep/list.csv: 4 of 9 published pairs of duplicates are among the images; 4 of its image names are not among the images"]
+    assert notes == ["deep/list.csv: 4 of 9 published pairs of duplicates are among the images; 4 of its image names are not among the "
+                     "images"]
 
 
 def test_a_pair_is_told_once_by_its_surest_evidence(mixed, tmp_path):
@@ -207,7 +210,7 @@ def test_a_pair_is_told_once_by_its_surest_evidence(mixed, tmp_path):
     ("gone.csv", None, r"data\.duplicates\.pairs: no file .*gone\.csv; it is read under DATA_ROOT .* take gone\.csv out of the list"),
     ("../list.csv", None, r"data\.duplicates\.pairs: '\.\./list\.csv' leads out of the data folder"),
     ("/etc/list.csv", None, r"data\.duplicates\.pairs: '/etc/list\.csv' is an absolute path"),
-    ("one.csv", "image_name_1\ni0000\n", r"has the columns image_name_1; expected two columns of image names, e\.g\. image_name_1, image_name_2"),
+    ("one.csv", "image_name_1\ni0000\n", r"has the columns image_name_1; expected two columns of image names, e\.g\. image_name_1, "),
     ("index.csv", ",image\n0,i0000\n", r"expected two columns of image names"),
     ("empty.csv", "", r"empty\.csv: the file is empty"),
 ])

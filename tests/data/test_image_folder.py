@@ -208,3 +208,12 @@ def test_files_whose_names_no_table_can_hold_are_refused_one_by_one(tmp_path, bu
         "a/back\\slash.jpg": "a/back\\slash.jpg: the name has a backslash, which tables read as a folder",
         "a/out\\xfe.jpg": "a/out\\xfe.jpg is a link that leaves the data folder"}
     records.refused.to_csv(tmp_path / "refused.csv")                    # UTF-8 throughout
+
+
+def test_a_table_that_is_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere.csv").write_text("file,diagnosis\na.jpg,nevus\n", encoding="utf-8")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "labels.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(DataError, match=r"labels\.csv is a link that leaves the data folder"):
+        read_records(Source(dataset="image_folder", folder="photos", table="labels.csv"), folder)

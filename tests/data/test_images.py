@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from lib.data.colour import to_srgb
 from lib.data.images import ImageRefused, read_image, read_mask
@@ -61,6 +61,15 @@ def test_a_palette_with_alpha_and_floating_masks(tmp_path):
     values[0, 0] = np.nan
     with pytest.raises(ImageRefused, match=r"mask cannot be decoded \(has pixels that are no numbers"):
         read_mask(save(tmp_path / "n.tif", Image.fromarray(values)))
+
+
+def test_a_picture_that_says_it_is_srgb_is_not_converted(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = save(tmp_path / "a.png", Image.fromarray(pixels), icc_profile=profile)
+    read_image(path)                                                        # the profile is looked at once
+    monkeypatch.setattr(ImageCms, "applyTransform", lambda *_: pytest.fail("converted"))
+    np.testing.assert_array_equal(read_image(path), pixels)
 
 
 def _jpeg(size=(64, 64)):

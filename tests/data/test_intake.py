@@ -6,15 +6,20 @@ import hashlib
 import os
 from pathlib import Path
 
+import networkx
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from planted import COPIES
 
 from lib.data.errors import DataError
 from lib.data.intake import QUARANTINE, SAMPLES, take_in
 from lib.data.split import assign_splits
-from lib.study import Groups, Labels, Source
+from lib.phantom.render import draw
+from lib.phantom.world import sample_world
+from lib.study import Duplicates, Groups, Labels, PhantomOptions, Source
 from lib.tables import read_table, write_table
 
 HAM = ["nevus", "melanoma", "seborrheic_keratosis", "basal_cell_carcinoma", "actinic_keratosis", "vascular", "dermatofibroma"]
@@ -342,3 +347,149 @@ def test_a_table_with_file_and_path_and_mask_and_mask_path_comes_in(tmp_path, bu
     assert intake.samples["path"].tolist() == [f"x/00{i}.jpg" for i in range(4)] and set(intake.samples["mask_path"]) == {"x/m.png"}
     assert intake.samples["sha256"].str.len().eq(64).all()
     assert {"path_in_table", "mask_path_in_table", "split_in_table", "sha256_in_table"} <= set(intake.facts)
+
+
+# ── near-duplicates and shared images ────────────────────────────────────────────────────────────────────────────
+
+def phantom_pictures(count, seed):
+    options = PhantomOptions(patients=count, lesions_per_patient=(1, 1), images_per_lesion=(1, 1), image_size=96, seed=seed)
+    return [Image.fromarray(draw(scene, 96)[0]) for scene in sample_world(options, "intake").to_dict("records")]
+
+
+def put(folder, pictures):
+    """Write {"class/name.png": picture} below a folder."""
+    for name, picture in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def twelve():
+    return phantom_pictures(12, 1_740_000)
+
+
+def test_near_duplicates_share_a_cluster_through_others_and_stay_whatever_their_labels(tmp_path, twelve):
+    pictures = {f"{'ab'[k % 2]}/{k}.png": picture for k, picture in enumerate(twelve)}
+    pictures["a/flipped.png"] = COPIES["left-right, JPEG 50"](twelve[0])
+    pictures["b/small.png"] = COPIES["half the size, JPEG 70"](COPIES["left-right"](twelve[0]))
+    folders = {"m": ("image_folder", put(tmp_path / "m", pictures))}
+    plain = bring(folders, AB)
+    assert plain.samples["cluster_id"].nunique() == 14 and not len(plain.pairs)
+    intake = bring(folders, AB, duplicates=Duplicates())
+    assert check_account(intake).loc["m", "used"] == 14
+    cluster = intake.samples.set_index("image_id")["cluster_id"]
+    assert cluster.nunique() == 12 and cluster[["a/0.png", "a/flipped.png", "b/small.png"]].nunique() == 1
+    assert intake.pairs[["image_id", "other_id", "kind", "same_label"]].values.tolist() == [
+        ["a/0.png", "a/flipped.png", "near", True], ["a/0.png", "b/small.png", "near", False],
+        ["a/flipped.png", "b/small.png", "near", False]]
+    assert intake.notes[-2:] == (
+        "pairs of images that show one scene without being identical files: 3, of them under two patients: 3; the two share a cluster",
+        "pairs of one scene with two labels: 2 (first: a/0.png and b/small.png); they are kept, and one label is probably wrong")
+    for threads in (2, 5):
+        again = bring(folders, AB, duplicates=Duplicates(), threads=threads)
+        pd.testing.assert_frame_equal(again.pairs, intake.pairs)
+        pd.testing.assert_frame_equal(again.samples, intake.samples)
+
+
+def test_a_published_pair_joins_two_patients(tmp_path, twelve):
+    folders = {"m": ("image_folder", put(tmp_path / "m", {f"{'ab'[k % 2]}/{k}.png": picture for k, picture in enumerate(twelve)}))}
+    (tmp_path / "list.csv").write_text("image_name_1,image_name_2\n3.png,8\n3,unheard\n")
+    intake = bring(folders, AB, duplicates=Duplicates(near=False, pairs=["list.csv"]), pairs_root=tmp_path)
+    cluster = intake.samples.set_index("image_id")["cluster_id"]
+    assert cluster["b/3.png"] == cluster["a/8.png"] and cluster.nunique() == 11
+    assert "list.csv: 1 of 2 published pairs of duplicates are among the images; 1 of its image names are not among the images" in \
+        intake.notes
+
+
+def test_a_near_duplicate_of_a_judges_image_leaves_training_with_its_patient(tmp_path, twelve):
+    rows = [f"{k}.png,{'ab'[k % 2]},p{k // 2}" for k in range(10)]
+    own = put(tmp_path / "own", {f"{k}.png": twelve[k] for k in range(10)})
+    (own / "t.csv").write_text("\n".join(["file,label,patient_id", *rows]) + "\n")
+    judge = put(tmp_path / "judge", {"a/0.png": COPIES["5 % cropped all round"](twelve[4]), "b/1.png": twelve[10], "b/2.png": twelve[7]})
+    folders = {"own": ("image_folder", own), "judge": ("image_folder", judge)}
+    options = {"own": {"table": "t.csv", "max_quarantined": 0.5}, "judge": {"role": "test_only"}}
+    intake = bring(folders, AB, options=options, duplicates=Duplicates())
+    near, same = (f"{what} is in a test-only source (judge)"
+                  for what in ("a near-duplicate of it or of its patient's images", "its patient or an identical image"))
+    assert intake.quarantine[["image_id", "kind", "reason"]].values.tolist() == [
+        ["4.png", "refused", near], ["5.png", "refused", near], ["6.png", "refused", same], ["7.png", "refused", same]]
+    assert intake.pairs[["image_id", "other_id", "kind"]].values.tolist() == [
+        ["4.png", "a/0.png", "near"], ["7.png", "b/2.png", "identical"]]
+    assert not set(intake.samples.loc[intake.samples["dataset"] == "own", "cluster_id"]) & \
+        set(intake.samples.loc[intake.samples["dataset"] == "judge", "cluster_id"])
+    assign_splits(intake.samples, {"train": 0.8, "validation": 0.2, "test": 0}, 0, test_only=["judge"])
+
+
+def test_an_identical_copy_stands_for_the_one_set_aside_when_clusters_are_formed(tmp_path, twelve):
+    one = put(tmp_path / "one", {f"{'ab'[k % 2]}/{k}.png": twelve[k] for k in range(8)})
+    two = put(tmp_path / "two", {"a/z.png": twelve[0], "b/near.png": COPIES["upside down"](twelve[0]), "a/far.png": twelve[9]})
+    intake = bring({"two": ("image_folder", two), "one": ("image_folder", one)}, AB, duplicates=Duplicates(), shared_images="first_source")
+    assert set(intake.quarantine["reason"]) == {"stands in two, too"} and intake.quarantine["image_id"].tolist() == ["a/0.png"]
+    cluster = intake.samples.set_index("image_id")["cluster_id"]
+    assert cluster["a/z.png"] == cluster["b/near.png"] and cluster.nunique() == len(cluster) - 1
+    assert ["a/0.png", "a/z.png", "identical"] in intake.pairs[["image_id", "other_id", "kind"]].values.tolist()
+
+
+def test_shared_images_are_refused_or_taken_from_the_first_source(tmp_path, builders):
+    one, two = (builders["build_ham10000"](tmp_path / name) for name in ("one", "two"))
+    (one / "HAM10000_images_part_1" / "ISIC_0024306.jpg").unlink()
+    next(two.rglob("ISIC_0024308.jpg")).unlink()
+    folders = {"x": ("ham10000", one), "y": ("ham10000", two)}
+    with pytest.raises(DataError, match=r"first: ISIC_0024306 in x and y.* or write data\.shared_images: first_source"):
+        bring(folders, ALL_HAM)
+    intake = bring(folders, ALL_HAM, shared_images="first_source")
+    account = check_account(intake)
+    assert account["used"].to_dict() == {"x": 55, "y": 1} and account["missing"].to_dict() == {"x": 1, "y": 1}
+    assert account["excluded"].to_dict() == {"x": 0, "y": 54} and intake.samples["image_id"].nunique() == 56
+    shared = intake.quarantine[intake.quarantine["kind"] == "excluded"]
+    assert set(shared["reason"]) == {"stands in x, too"} and set(shared["dataset"]) == {"y"}
+
+
+def test_identical_content_under_other_names_is_taken_from_the_first_source(tmp_path, builders):
+    one = builders["build_class_folders"](tmp_path / "one", {"a": 4, "b": 4})
+    two = builders["build_class_folders"](tmp_path / "two", {"a": 4, "b": 4}, first_seed=9_000)
+    for name, copied in (("a/900.jpg", "a/001.jpg"), ("b/901.jpg", "a/002.jpg")):
+        (two / name).write_bytes((one / copied).read_bytes())
+    folders = {"x": ("image_folder", one), "y": ("image_folder", two)}
+    options = {name: {"max_quarantined": 0.5} for name in folders}
+    account = check_account(bring(folders, AB, options=options))
+    assert account["refused"].to_dict() == {"x": 1, "y": 1} and account["excluded"].sum() == 0
+    for order in (["x", "y"], ["y", "x"]):
+        intake = bring({name: folders[name] for name in order}, AB, options=options, shared_images="first_source")
+        account = check_account(intake)
+        assert account["excluded"].to_dict() == {order[0]: 0, order[1]: 2} and account["refused"].sum() == 0
+        assert set(intake.quarantine["reason"]) == {f"stands in {order[0]}, too"}
+        assert any(note.startswith("1 images have another label in a later source") for note in intake.notes)
+        assert any(note.startswith("8 image names stand in several sources") for note in intake.notes)
+        kept = intake.samples.set_index("sha256")["label"]
+        shared = hashlib.sha256((one / "a" / "002.jpg").read_bytes()).hexdigest()
+        assert kept[shared] == ("a" if order[0] == "x" else "b")
+
+
+COPIED = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=8)
+
+
+@given(COPIED, st.booleans(), st.sampled_from(["refuse", "first_source"]))
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_in_is_used_and_quarantined_for_any_copies_in_two_sources(tmp_path, twelve, copies, near, shared_images):
+    root = Path(tmp_path) / os.urandom(8).hex()
+    put(root / "x", {f"{'ab'[k % 2]}/{k}.png": twelve[k] for k in range(6)})
+    put(root / "y", {"a/own.png": twelve[6], "b/own.png": twelve[7]}
+        | {f"{'ab'[k % 2]}/copy{k}.png": COPIES["JPEG 60"](twelve[source]) if changed else twelve[source]
+           for k, (source, changed) in enumerate(copies)})
+    folders = {name: ("image_folder", root / name) for name in ("x", "y")}
+    options = {name: {"max_quarantined": 1} for name in folders}
+    try:
+        intake = bring(folders, AB, options=options, shared_images=shared_images, duplicates=Duplicates(near=near))
+    except DataError as error:
+        assert "has no image" in str(error)                 # every image of a class may be refused for a second label
+        return
+    account = check_account(intake)
+    assert account["listed"].to_dict() == {"x": 6, "y": 2 + len(copies)}
+    if shared_images == "first_source":
+        assert account.loc["y", "excluded"] == sum(not changed for _, changed in copies)
+    scenes = networkx.Graph(intake.pairs[["image_id", "other_id"]].values.tolist())
+    for k, (source, changed) in enumerate(copies):
+        if not changed or near:
+            assert networkx.has_path(scenes, f"{'ab'[source % 2]}/{source}.png", f"{'ab'[k % 2]}/copy{k}.png")

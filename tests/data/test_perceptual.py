@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from planted import COPIES
 from scipy.fft import dctn
 
 from lib.data import perceptual
@@ -30,7 +31,6 @@ from lib.data.perceptual import (
 from lib.phantom.render import draw
 from lib.phantom.world import sample_world
 from lib.study import PhantomOptions
-from tests.support.copies import COPIES
 
 
 def prints_of(images):

@@ -11,7 +11,7 @@ import pytest
 
 from lib.data.errors import DataError
 from lib.data.state import source_state
-from lib.study import ROOT, Data, PhantomOptions, Source, Split
+from lib.study import ROOT, Data, Duplicates, PhantomOptions, Source, Split
 
 
 def state_of(root, split=None, **options):
@@ -117,6 +117,23 @@ def test_missing_folders_and_the_split_file(root):
     assert state_of(root) == {"mine": "missing"}
     with pytest.raises(DataError, match=r"split\.file: .*leads out of"):
         state_of(root, Split(file="../s.csv"))
+
+
+def test_published_lists_of_duplicates_count_by_their_content(root):
+    def state(*files):
+        data = Data(sources=[Source(dataset="phantom", phantom=PhantomOptions())], duplicates=Duplicates(pairs=files))
+        return source_state(data, Split(), {}, root)
+
+    assert state("lists/a.csv", "b.csv") == {"data.duplicates.pairs: lists/a.csv": "missing", "data.duplicates.pairs: b.csv": "missing"}
+    (root / "b.csv").write_text("x,y")
+    first = state("b.csv")["data.duplicates.pairs: b.csv"]
+    touch(root / "b.csv")
+    assert state("b.csv")["data.duplicates.pairs: b.csv"] == first and len(first) == 16
+    (root / "b.csv").write_text("x,z")
+    assert state("b.csv")["data.duplicates.pairs: b.csv"] != first and state() == {}
+    for file in ("../b.csv", "/b.csv"):
+        with pytest.raises(DataError, match=r"data\.duplicates\.pairs: "):
+            state(file)
 
 
 def test_asking_loads_nothing_heavy():

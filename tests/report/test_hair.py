@@ -62,6 +62,8 @@ def test_sentences_without_a_difference_or_without_groups():
     same = describe_hair(measured(I_II=[0.0] * 25, V_VI=[0.0004] * 25), GROUPS)
     assert same[0].startswith("Dark hair was looked for in 50 images; it covers 0.5% of the picture or more in 0% of them")
     assert "The groups' medians hardly differ (0.0% to under 0.1% of the picture)." in same
+    few = describe_hair(measured(I_II=[0.0] * 25, V_VI=[0.2] * 5), GROUPS)
+    assert len(few) == 3 and few[-1] == "Too few to compare (under 20): 5 images of V–VI."
     one = describe_hair(measured(I_II=list(np.linspace(0, 0.1, 30))), GROUPS)
     assert len(one) == 1
     assert len(describe_hair(measured(none=[0.0] * 30))) == 1

@@ -46,13 +46,14 @@ def pretend_made(plan, job, content="x"):
 
 @pytest.mark.parametrize(("override", "message"), [
     ({"data.sources.0.dataset": "ham1000", "data.sources.0.phantom": None}, r"did you mean ham10000\?"),
-    ({"classifier.arms": ["real", "oversampled", "classical", "clasical"]},             r"-p classifier\.arms  classifier\.arms: .*classical"),
-    ({"classifier.architectures": ["resnet19"]},                          r"classifier\.architectures: .*resnet18"),
-    ({"data.sources.0.phantom.class_shares": {"nevos": 1}},                r"no phantom diagnosis is called 'nevos'; did you mean nevus"),
-    ({"data.sources.0.phantom.domain_shares": {"xray": 1}},                r"no phantom domain is called 'xray'"),
-    ({"data.sources.0": {"dataset": "ham10000"}, "data.sources.1": {"dataset": "isic_2019", "role": "test_only"}}, r"share images: .*shared_images: first_source"),
-    ({"statistics.metrics": ["auROC2"]},                                   r"no metric is called 'auROC2'; did you mean auroc"),
-    ({"labels.positive": [], "statistics.primary": {"metric": "sensitivity"}},  r"name them in labels\.positive"),
+    ({"data.sources.0.phantom.class_shares": {"nevos": 1}},     r"no phantom diagnosis is called 'nevos'; did you mean nevus"),
+    ({"data.sources.0.phantom.domain_shares": {"xray": 1}},     r"no phantom domain is called 'xray'"),
+    ({"data.sources.0": {"dataset": "ham10000"}, "data.sources.1": {"dataset": "isic_2019", "role": "test_only"}},
+     r"share images: .*shared_images: first_source"),
+    ({"classifier.arms": ["real", "oversampled", "classical", "clasical"]}, r"-p classifier\.arms  classifier\.arms: .*classical"),
+    ({"classifier.architectures": ["resnet19"]},                r"classifier\.architectures: .*resnet18"),
+    ({"statistics.metrics": ["auROC2"]},                        r"no metric is called 'auROC2'; did you mean auroc"),
+    ({"labels.positive": [], "statistics.primary": {"metric": "sensitivity"}}, r"name them in labels\.positive"),
 ])
 def test_names_nobody_knows(override, message):
     with pytest.raises(StudyError, match=message):

@@ -17,7 +17,8 @@ def outputs(tmp_path, monkeypatch):
     """Results of a study called toy."""
     monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
     headline = {"caption": "AUROC", "interval": "95 %", "columns": ["arm", "a|b"], "rows": [["<b>real", "0.8"]]}
-    write_json(tmp_path / "toy" / "09_statistics" / "metrics.json", {"verdicts": [{"sentence": "Cannot tell."}, {"sentence": "Worse."}], "headline": headline})
+    verdicts = [{"sentence": "Cannot tell."}, {"sentence": "Worse."}]
+    write_json(tmp_path / "toy" / "09_statistics" / "metrics.json", {"verdicts": verdicts, "headline": headline})
     write_json(tmp_path / "toy" / "09_statistics" / "provenance.json", {"commit": "abc", "device": "CPU"})
     return tmp_path
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from project import Project
 
-
 SUMMARIES = {"08_ablations", "09_statistics"}                            # what reads every chunk of 07
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from lib.data.columns import parse_age, parse_text, parse_tone, pick_columns, read_csv
 from lib.data.errors import DataError, shorten
-from lib.data.folders import Listing, leaves_root, list_images
+from lib.data.folders import Listing, leaves_root, lies_inside, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, add_extras, assemble
 from lib.study import Source
@@ -62,6 +63,8 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
     path = root / source.table
     if reason or not path.is_file():
         raise DataError(f"{source.title}: no table {source.table} in {root}; " + (reason or "`table` names a CSV inside the folder"))
+    if not lies_inside(os.path.realpath(path), os.path.realpath(root)):
+        raise DataError(f"{source.title}: {path} is a link that leaves the data folder; copy its target into the folder")
     table = read_csv(path)
     absent = [f"{ours}: {theirs}" for ours, theirs in source.columns.items() if theirs not in table]
     if absent:
