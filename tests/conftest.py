@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from truth_table import Truth, truth_lines
 
 SKIN, LESION = (225, 190, 165), (110, 70, 50)
 PALETTE = [255 - i // 3 for i in range(768)]        # index 0 is white, as in 402 masks of HAM10000
@@ -134,21 +135,23 @@ def real_data() -> Path:
 
 @pytest.fixture
 def report_truth(record_property) -> Callable[..., None]:
-    """Add a row to the table that ends the tests' report: what was simulated, what was found, what must hold."""
-    def add(scenario: str, what: str, studies: int, found: float, low: float, high: float) -> None:
-        record_property("truth", [scenario, what, studies, float(found), float(low), float(high)])
+    """Add a row to the table that ends the tests' report: what was simulated, what was found, what must hold.
+
+    A row outside what is wanted of intervals and tests (tests/support/truth_table.py) needs a reason: `because`.
+    """
+    def add(scenario: str, what: str, studies: int, found: float, low: float, high: float, *, because: str = "") -> None:
+        row = Truth(scenario, what, studies, float(found), float(low), float(high), because)
+        assert because or not row.is_outside, f"{scenario}: {found:.3f} is outside what is wanted, and no reason is given"
+        record_property("truth", list(row))
     return add
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """The truth tests as a table, whether they passed or not."""
-    rows = [value for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
+    rows = [Truth(*value) for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
             for name, value in report.user_properties if name == "truth"]
     if not rows:
         return
     terminalreporter.section("truth tests: simulated studies, nothing trained")
-    width = max(len(row[0]) for row in rows)
-    kind = max(len(row[1]) for row in rows)
-    for scenario, what, studies, found, low, high in sorted(rows):
-        wanted = f"must lie in {low:.3f}–{high:.3f}"
-        terminalreporter.write_line(f"{scenario:<{width}}  {what:<{kind}}  {studies:>5} studies  {found:7.3f}  {wanted}")
+    for line in truth_lines(rows):
+        terminalreporter.write_line(line)

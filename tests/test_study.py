@@ -240,6 +240,7 @@ def test_conditions_belong_to_a_source(study_file):
     ({"classifier.epochs": True},                                   r"classifier\.epochs: got true .*expected a number"),
     ({"labels.classes": {"a": ["x"], "A ": ["y"]}},                 r"'a' and 'A ' differ only in spaces or capitals"),
     ({"groups.values": {"I–II": [1, 2], "i–ii": [3]}},              r"differ only in spaces or capitals"),
+    ({"classifier.arms": ["real", "classical"]},                    r"arm is 'oversampled', .*that is the default: write the comparison"),
     ({"title": "\ud800"},                                           r"half a character"),
 ])
 def test_values_that_would_pass_unseen(study_file, override, message):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.data.perceptual import COARSE, DETAIL, VERY_SIMILAR, Fingerprints, best_orientation, even_contrast, turn
+from lib.data.perceptual import COARSE, DETAIL, VERY_SIMILAR, Fingerprints, best_orientation, even_contrast, sampling, turn
 
 SAME          = 0.1         # sameness from which on two pictures count as one; see `sameness`
 _ROUGH        = 0.6         # difference in colour, in units of contrast, from which on pairs are given up without a fit
@@ -16,7 +16,6 @@ _COARSE_SAME  = 0.08        # pairs under it after the coarse fit are given up
 _STRETCH, _SHIFT = 0.16, 0.09   # largest fitted, as shares of the side; a crop by 5 % on each side needs 0.11 and 0.06
 _PER_LEVEL, _MOST = 0.1, 0.8    # what a grey level of difference in colour takes from the sameness, and the most that colour takes
 _PER_SIDE     = 2.0         # what moving an edge of the picture takes, per side's length: round blobs can be stretched to fit
-_EDGE         = 0.1         # pixels beyond the last one's centre that still count as shown; further out nothing can be interpolated
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -37,17 +36,18 @@ def sameness(
     turns, likeness = best_orientation(signatures[one], signatures[other])
     left, right = (picture.transpose(0, 3, 1, 2).astype(np.float32)
                    for picture in (prints.colour[one], _turned(prints.colour[other], turns)))
-    (rows,) = np.nonzero((_apart(left, right)[1] <= _ROUGH) | (likeness >= VERY_SIMILAR))
-    left, right = left[rows], right[rows]
+    contrast = left.std(axis=(2, 3)).mean(axis=1) + 3       # 3 grey levels of noise are no contrast
+    (rows,) = np.nonzero((_apart(left, right) / contrast <= _ROUGH) | (likeness >= VERY_SIMILAR))
+    left, right, contrast = left[rows], right[rows], contrast[rows]
     coarse = (even_contrast(np.einsum("bcyx,c->byx", picture, _GREY), 0.09 * COARSE, 4.0) for picture in (left, right))
     place, agreement = _fit(*coarse, np.zeros((len(rows), 4)), steps=4)
-    (hopeful,) = np.nonzero(agreement - _price(*_apart(left, right, place)) >= _COARSE_SAME)
-    rows, left, right = rows[hopeful], left[hopeful], right[hopeful]
+    (hopeful,) = np.nonzero(agreement - _price(_apart(left, right, place), contrast) >= _COARSE_SAME)
+    rows, left, right, contrast = rows[hopeful], left[hopeful], right[hopeful], contrast[hopeful]
     detail = (even_contrast(picture, 0.05 * DETAIL, 3.0)
               for picture in (prints.grey[one[rows]], _turned(prints.grey[other[rows]], turns[rows])))
     place, agreement = _fit(*detail, place[hopeful], steps=4)
     moved = (np.abs(place[:, 0::2]) / 2 + np.abs(place[:, 1::2])).max(axis=1, initial=0)
-    result[rows] = agreement - _price(*_apart(left, right, place)) - _PER_SIDE * moved
+    result[rows] = agreement - _price(_apart(left, right, place), contrast) - _PER_SIDE * moved
     return result.round(6)
 
 
@@ -83,19 +83,10 @@ def _fit(
 def _lay(moving: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The moving pictures [B, S, S] or [B, 3, S, S] resampled where the still ones have their pixels, and which they show [B, S, S]."""
     size = moving.shape[-1]
-    (down, rows), (across, columns) = _sampling(size, *place.T[:2]), _sampling(size, *place.T[2:])
+    (down, rows), (across, columns) = sampling(size, *place.T[:2]), sampling(size, *place.T[2:])
     shape = (-1, *[1] * (moving.ndim - 3), size, size)
     laid = down.reshape(shape) @ moving @ across.transpose(0, 2, 1).reshape(shape)
     return laid, (rows[:, :, None] & columns[:, None, :]).astype(np.float32)
-
-
-def _sampling(size: int, stretch: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices [B, S, S] for linear interpolation along one axis, and which points [B, S] lie inside the picture."""
-    along = (np.arange(size) + 0.5) / size - 0.5
-    where = ((along * (1 + stretch[:, None]) + shift[:, None] + 0.5) * size - 0.5).astype(np.float32)
-    inside = (where > -_EDGE) & (where < size - 1 + _EDGE)
-    where = where.clip(0, size - 1)
-    return np.maximum(0, 1 - np.abs(where[:, :, None] - np.arange(size, dtype=np.float32))), inside
 
 
 def _correlation(one: np.ndarray, other: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -104,16 +95,16 @@ def _correlation(one: np.ndarray, other: np.ndarray, shown: np.ndarray) -> np.nd
     return (one * other).sum(axis=(1, 2)) / np.sqrt((one * one).sum(axis=(1, 2)) * (other * other).sum(axis=(1, 2)) + 1e-9)
 
 
-def _apart(one: np.ndarray, other: np.ndarray, place: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The difference in colour of pictures [B, 3, 16, 16]: in grey levels, and in units of the first one's contrast."""
+def _apart(one: np.ndarray, other: np.ndarray, place: np.ndarray | None = None) -> np.ndarray:
+    """The difference in colour, in grey levels, of pictures [B, 3, 16, 16] where both are shown."""
     laid, shown = (other, np.ones((1, 1, 1), np.float32)) if place is None else _lay(other, place)
     apart = ((laid - one) ** 2).mean(axis=1)
-    levels = np.sqrt((apart * shown).mean(axis=(1, 2)) / shown.mean(axis=(1, 2)))
-    return levels, levels / (one.std(axis=(2, 3)).mean(axis=1) + 3)
+    return np.sqrt((apart * shown).mean(axis=(1, 2)) / shown.mean(axis=(1, 2)))
 
 
-def _price(levels: np.ndarray, relative: np.ndarray) -> np.ndarray:
-    return np.minimum(_PER_LEVEL * levels + relative, _MOST)
+def _price(levels: np.ndarray, contrast: np.ndarray) -> np.ndarray:
+    """What the difference in colour takes from the sameness."""
+    return np.minimum(_PER_LEVEL * levels + levels / contrast, _MOST)
 
 
 def _turned(pictures: np.ndarray, turns: np.ndarray) -> np.ndarray:

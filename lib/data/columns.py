@@ -15,7 +15,7 @@ from lib.data.formats import signature
 
 _TONES = {spelling: n for n, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1) for spelling in (str(n), f"{n}.0", roman)}
 _UNKNOWN_TONE = frozenset({"", "-1", "-1.0", "NAN", "NONE", "UNKNOWN"})
-_UNKNOWN_TEXT = frozenset({"", "unknown", "nan", "none", "unk"})
+UNKNOWN_WORDS = frozenset({"", "unknown", "nan", "none", "unk", "na", "n/a", "-"})        # in small letters
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _INVISIBLE = "\ufeff\u200b\u200e\u200f"                                      # marks that tables carry along when they are put together
 _TO_SPACE = dict.fromkeys([*range(32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)], " ")
@@ -34,6 +34,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     text = _read_text(path)
     first = (re.search(r"[^\r\n]*\S[^\r\n]*", text) or [""])[0]
     separator = max(",;\t", key=first.count)
+    if separator not in first and "|" in first:
+        raise DataError(f"{path}: the header has none of the separators that are read ({', '.join(_SEPARATORS.values())}), but has '|'; "
+                        "save the table with one of them")
     lines, rows = _filled_lines(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     if not rows:
         raise DataError(f"{path}: the file is empty; fetch it again")
@@ -159,6 +162,6 @@ def parse_age(
 
 
 def parse_text(values: pd.Series) -> pd.Series:
-    """Lower-case text; empty and "unknown" are null."""
+    """Lower-case text; empty, "unknown", "N/A" and the like are null."""
     text = values.astype(str).str.strip().str.lower()
-    return text.mask(text.isin(_UNKNOWN_TEXT))
+    return text.mask(text.isin(UNKNOWN_WORDS))

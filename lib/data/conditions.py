@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from lib.data.errors import DataError
 from lib.names import look_up
+
+if TYPE_CHECKING:
+    from lib.study import Labels
 
 MALIGNANT, BENIGN, NON_NEOPLASTIC = "malignant", "benign", "non_neoplastic"
 ACTINIC_KERATOSIS = "actinic_keratosis"         # sources disagree on it, so a policy decides
@@ -49,3 +55,14 @@ def read_condition(word: str) -> Meaning:
     """
     words = {**{name: mean(name) for name in CONDITIONS}, "other malignant": OTHER_MALIGNANT, "other benign": OTHER_BENIGN}
     return look_up("condition", word, words)
+
+
+def check_conditions(labels: Labels) -> None:
+    """Raise DataError for the first word in labels.conditions that is no condition, naming its place and the words there are."""
+    given: Mapping[str, Mapping[str, str]] = labels.conditions
+    for source, words in given.items():
+        for diagnosis, word in words.items():
+            try:
+                read_condition(word)
+            except ValueError as error:
+                raise DataError(f"labels.conditions.{source}.{diagnosis}: {error}") from None

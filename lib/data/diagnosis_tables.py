@@ -13,7 +13,12 @@ NOT_MALIGNANT = "not malignant"         # a column's word where it does not tell
 
 _BY_NAME = {name: mean(name) for name in CONDITIONS if name != OTHER}
 _UNCERTAIN = Meaning(None, None, "is neither clearly benign nor clearly malignant")
+_BENIGN_OF_A_KIND = Meaning(None, BENIGN, "names a family of benign growths, but not which")
+_MALIGNANT_OF_A_KIND = Meaning(None, MALIGNANT, "names a family of malignant growths, but not which")
 _WITHHELD = Meaning(None, None, "has no diagnosis in the release")
+
+
+_ADNEXAL, _SOFT = ("follicular", "sebaceous", "apocrine or eccrine"), ("fibro-histiocytic", "neural", "lipomatous")
 
 
 def _all(meaning: Meaning, *terms: str) -> dict[str, Meaning]:
@@ -35,12 +40,19 @@ _ARCHIVE = {
     **_all(mean("non_neoplastic"), "scar", "inflammatory or infectious diseases", "molluscum", "verruca", "juvenile xanthogranuloma",
            "exogenous"),
     **_all(OTHER_BENIGN, "benign - other", "collision - only benign proliferations",
-           "benign soft tissue proliferations - fibro-histiocytic", "clear cell acanthoma", "porokeratosis",
-           "mucosal melanotic macule", "sebaceous hyperplasia", "trichoblastoma",
+           "clear cell acanthoma", "porokeratosis", "mucosal melanotic macule", "sebaceous hyperplasia", "trichoblastoma",
            "infundibular or epidermal cyst", "supernumerary nipple", "mastocytosis", "acrochordon", "fibroepithelial polyp", "angiofibroma",
            "neurofibroma", "lipoma", "lentigo", "lentigo simplex", "cafe-au-lait macule"),
-    **_all(_UNCERTAIN, "indeterminate", "indeterminate melanocytic proliferations", "atypical melanocytic neoplasm",
-           "atypical intraepithelial melanocytic proliferation", "atypical melanocytic proliferation"),
+    # Families of diagnosis_2: what is benign or malignant in them is certain, which of the ten conditions it is mostly not.
+    **_all(mean("melanoma"), "malignant melanocytic proliferations (melanoma)"),
+    **_all(_MALIGNANT_OF_A_KIND, "malignant epidermal proliferations",
+           *(f"malignant adnexal epithelial proliferations - {kind}" for kind in _ADNEXAL),
+           *(f"malignant soft tissue proliferations - {kind}" for kind in (*_SOFT, "vascular"))),
+    **_all(_BENIGN_OF_A_KIND, "benign melanocytic proliferations", "benign epidermal proliferations",
+           *(f"benign adnexal epithelial proliferations - {kind}" for kind in _ADNEXAL),
+           *(f"benign soft tissue proliferations - {kind}" for kind in _SOFT)),
+    **_all(_UNCERTAIN, "indeterminate", "indeterminate melanocytic proliferations", "indeterminate epidermal proliferations",
+           "atypical melanocytic neoplasm", "atypical intraepithelial melanocytic proliferation", "atypical melanocytic proliferation"),
     "benign":    Meaning(None, BENIGN, "is called benign, but not what it is"),
     "malignant": Meaning(None, MALIGNANT, "is called malignant, but not what it is"),
     "unknown":   Meaning(None, None, "is called unknown"),

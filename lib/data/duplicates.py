@@ -1,6 +1,7 @@
 """Pictures that are the same scene under several names: found by content, pixels, published lists and, where asked, an encoder.
 
-Nothing is dropped here. Whoever shares a scene lies in one cluster, and clusters are dealt to the splits as a whole.
+Nothing is dropped here. Whoever shares a scene lies in one cluster, and clusters are dealt to the splits as a whole. A copy with a
+border added around it is not found by its pixels: its whole no longer lies over the other's.
 """
 
 from __future__ import annotations
@@ -18,8 +19,24 @@ from lib.data.published_pairs import read_published
 from lib.study import Duplicates
 
 PAIRS = ("image_id", "other_id", "kind", "distance", "dataset", "other_dataset", "same_patient", "same_label", "path", "other_path")
-KINDS = ("identical", "near", "published", "embedding")     # the most certain first; a pair has the first that it was found by
+KINDS = ("identical", "same name", "near", "published", "embedding")    # the most certain first; a pair has the first it was found by
 _PORTION = 256                                              # candidate pairs laid over each other at once; about 50 MB
+
+
+def check_settings(
+    settings: Duplicates,
+    root:     Path,                     # DATA_ROOT, where settings.pairs lie
+) -> None:
+    """Read the published lists and load the encoder once without an image. Raises DataError where one of them is of no use.
+
+    For the time before all images are opened, which takes long.
+    """
+    none = pd.DataFrame({"image_id": [], "dataset": [], "file": [], "sha256": []}, dtype=object)
+    read_published(settings.pairs, none, root)
+    if settings.encoder:
+        from lib.data.embedding import embed  # only here: loads torch
+
+        embed(none, {}, settings.encoder)
 
 
 def find_pairs(
@@ -34,6 +51,7 @@ def find_pairs(
 ) -> tuple[pd.DataFrame, list[str]]:
     """The pairs as a table (PAIRS, sorted by the two ids, image_id before other_id), and notes on the published lists.
 
+    `path` and `other_path` are files below the folders of `dataset` and `other_dataset`. The kind "same name" is of `same_names`.
     `distance` is 0 for identical files, 1 − sameness for near-duplicates (up to 1 − lib.data.alignment.SAME), 1 − cosine for
     embeddings and null for published pairs. Of identical files every image is paired with the first of each data set; a near-
     duplicate of one of them with those, too. The result depends on the ids and contents alone, not on the order of rows.
@@ -58,6 +76,25 @@ def find_pairs(
     return _table(links, images), notes
 
 
+def same_names(
+    listed: pd.DataFrame,               # dataset, image_id, file, patient_id, label: all rows of all sources; label may be null
+    opened: pd.DataFrame,               # dataset, image_id: the rows that could be used
+) -> pd.DataFrame:
+    """Pairs (PAIRS, kind "same name") of the files that several sources have of one image_id, each with the one that was taken.
+
+    image_id and other_id are equal; `dataset` is the source that the image was taken from, `other_dataset` one that it was not.
+    `same_label` is true also where one of the two has no label.
+    """
+    images = listed[listed["file"].notna()]
+    images = images[images["image_id"].duplicated(keep=False)]
+    taken = pd.MultiIndex.from_frame(images[["dataset", "image_id"]]).isin(pd.MultiIndex.from_frame(opened[["dataset", "image_id"]]))
+    images = images.assign(taken=taken).sort_values(["image_id", "taken"], ascending=[True, False], kind="stable", ignore_index=True)
+    heads = np.flatnonzero(~images["image_id"].duplicated())
+    others = np.flatnonzero(images["image_id"].duplicated())
+    owner = heads[np.searchsorted(heads, others) - 1] if len(others) else others
+    return _table(_links(owner, others, np.full(len(others), np.nan), "same name"), images)
+
+
 def _identical(content: np.ndarray, heads: pd.DataFrame) -> pd.DataFrame:
     several = np.flatnonzero(pd.Series(content).duplicated(keep=False))
     met = pd.DataFrame({"content": content[several], "row": several}).merge(heads, on="content")
@@ -72,8 +109,7 @@ def _near(prints: Fingerprints, threads: int) -> pd.DataFrame:
     def judge(pairs: np.ndarray) -> np.ndarray:
         return sameness(prints, signatures, *pairs)
 
-    parts = list(similar_pairs(signatures, prints.colour))
-    candidates = np.concatenate([np.stack(part) for part in parts] or [np.zeros((2, 0), int)], axis=1)
+    candidates = similar_pairs(prints, signatures, threads=threads)
     portions = [candidates[:, start:start + _PORTION] for start in range(0, candidates.shape[1], _PORTION)]
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
         score = np.concatenate([*pool.map(judge, portions), np.zeros(0)])
@@ -98,23 +134,11 @@ def _table(links: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         "image_id": one["image_id"], "other_id": other["image_id"],
         "kind": links["kind"].to_numpy(), "distance": links["distance"].to_numpy(),
         "dataset": one["dataset"], "other_dataset": other["dataset"],
-        "same_patient": one["patient_id"] == other["patient_id"], "same_label": one["label"] == other["label"],
+        "same_patient": one["patient_id"] == other["patient_id"],
+        "same_label": (one["label"] == other["label"]) | one["label"].isna() | other["label"].isna(),
         "path": one["file"], "other_path": other["file"],
     })
     return table.astype(dict.fromkeys(table.columns.difference(["distance", "same_patient", "same_label"]), "str"))
-
-
-def links_of(
-    pairs:  pd.DataFrame,               # of find_pairs
-    opened: pd.DataFrame,               # image_id, sha256 of all images in `pairs`
-    used:   pd.DataFrame,               # those that stay
-) -> list[tuple[str, str]]:
-    """For `cluster_ids`: the pairs between images that stay; one that was set aside is stood for by an identical one."""
-    content = opened.set_index("image_id")["sha256"]
-    stays = used.drop_duplicates("sha256").set_index("sha256")["image_id"]
-    ends = [pairs[column].map(content).map(stays) for column in ("image_id", "other_id")]
-    known = ends[0].notna() & ends[1].notna() & (ends[0] != ends[1])
-    return sorted(set(zip(ends[0][known], ends[1][known], strict=True)))
 
 
 def count_overlap(

@@ -17,6 +17,15 @@ class DataError(ValueError):
         self.quarantine = quarantine
 
 
+def counted(
+    how_many: int,
+    one:      str,                                          # "image"
+    several:  str | None = None,                            # where it is not `one` with an s
+) -> str:
+    """`1 image`, `1,204 images` for messages."""
+    return f"{how_many:,} {one if how_many == 1 else several or one + 's'}"
+
+
 def shorten(
     values: list,
     limit:  int = 8,                                        # how many are written out

@@ -12,11 +12,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from lib.data.errors import DataError
+from lib.data.errors import DataError, counted
 from lib.data.formats import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 
 SKIPPED_FOLDERS = frozenset({"__MACOSX"})
@@ -29,6 +29,7 @@ class Listing:
     root:    Path
     files:   list[str]                                      # sorted
     refused: dict[str, str]                                 # file → reason (links that leave, names no table holds, kinds not read)
+    twins:   dict[str, str] = field(default_factory=dict)   # file that by_stem chose → another file of the same stem
 
     @cached_property
     def stems(self) -> dict[str, list[str] | str]:
@@ -41,9 +42,20 @@ class Listing:
         return _index(self.files, lambda file: file[:file.rfind(".")])
 
     def by_stem(self, stem: str) -> str | None:
-        """The file with this stem, whatever folder and extension; the first in alphabetical order where there are several."""
+        """The file with this stem, whatever folder and extension; the first in alphabetical order, with a note, where there are several."""
         found = self.stems.get(stem)
-        return found[0] if isinstance(found, list) else found
+        if not isinstance(found, list):
+            return found
+        self.twins[found[0]] = found[1]
+        return found[0]
+
+    def describe_twins(self, title: str) -> list[str]:
+        """A note on the files that `by_stem` had to choose from several of one name."""
+        if not self.twins:
+            return []
+        first, second = next(iter(self.twins.items()))
+        return [f"{title}: {counted(len(self.twins), 'file name stands', 'file names stand')} in the folder more than once (first: {first} "
+                f"and {second}); of each the first in alphabetical order is read. If the contents differ, take the wrong ones out"]
 
     def by_body(self, body: str) -> str | None:
         """The file at this path, whatever extension; the first in alphabetical order where there are several."""
@@ -57,6 +69,8 @@ class Listing:
         (None, None) means that no such file lies here.
         """
         text = written.strip().replace("\\", "/")
+        if not text:
+            return None, "the row names no file"
         reason = leaves_root(text)
         if reason:
             return None, reason
@@ -70,6 +84,8 @@ class Listing:
             found = self.stems.get(body)
             if isinstance(found, list):
                 return None, f"{written!r} may be {found[0]} or {found[1]}; write the folder, too"
+        if found is None and _extension(path) in IMAGE_EXTENSIONS and self.root is not None and (self.root / path).is_dir():
+            return None, f"{written!r} is a folder, not a file"
         return found, None
 
 

@@ -130,5 +130,5 @@ def _damage(error: Exception) -> str:
     if "too large" in text and "MAX_TEXT" in text:
         return "has a text block that unpacks to too much; save the picture again without it"
     if "truncated" in text.lower() or "unexpected end" in text.lower():
-        return f"is cut short ({text}); fetch it again"
+        return "is cut short; fetch it again"
     return f"cannot be decoded ({text}); fetch it again"

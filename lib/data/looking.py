@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from lib.data.account import set_aside
-from lib.data.errors import shorten
+from lib.data.errors import counted, shorten
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
 from lib.data.mapping import ITA_GROUP
 from lib.data.perceptual import Fingerprints, fingerprint
 from lib.data.skin import ita_group, measure_skin
+
+_MEASURED = {"outside mask": "the skin outside the lesion's mask", "border ring": "the skin along the picture's border"}
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,16 @@ def _look(root: Path, file: str, mask_file: str | None, prints: bool) -> tuple[_
 
 def _notes(seen: list[_Look]) -> list[str]:
     bad_masks = [look.mask for look in seen if look.mask]
-    regions = pd.Series([look.region for look in seen], dtype=object).value_counts()
-    notes = [f"{len(bad_masks):,} lesion masks are not used ({shorten(sorted(set(bad_masks)), 2)})"] if bad_masks else []
-    if len(regions):
-        notes.append("ITA was measured on " + ", ".join(f"{region} ({count:,})" for region, count in regions.items()))
-    return notes
+    notes = [f"{counted(len(bad_masks), 'lesion mask is', 'lesion masks are')} not used ({shorten(sorted(set(bad_masks)), 2)})"] \
+        if bad_masks else []
+    return notes + _note_on_skin(pd.Series([look.region for look in seen], dtype=object).value_counts())
+
+
+def _note_on_skin(
+    regions: pd.Series,             # region of lib.data.skin → images
+) -> list[str]:
+    where = [f"{_MEASURED[region]} ({count:,})" for region, count in regions.items() if region in _MEASURED]
+    nowhere = [f"{region} ({count:,})" for region, count in regions.items() if region not in _MEASURED]
+    parts = [f"ITA was measured on {' or '.join(where)}"] * bool(where) + [f"not measured: {', '.join(nowhere)}"] * bool(nowhere)
+    note = "; ".join(parts)
+    return [note if where else f"ITA was {note}"] if note else []

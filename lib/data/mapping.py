@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.data import taxonomy
-from lib.data.errors import DataError, shorten
+from lib.data.errors import DataError, counted, shorten
 from lib.data.records import COLUMNS, Records
 from lib.data.tone_groups import types_of
 from lib.study import Groups, Labels
@@ -110,7 +110,7 @@ def group_rows(
             group_of[value] = name
     text = frame[column].astype(object).where(frame[column].notna(), None).map(_text)
     unnamed = text[text.notna() & ~text.isin(list(group_of)) & (text != "")].value_counts()
-    notes = [f"{groups.column} {value}: {count:,} images are in no group, because groups.values does not name it"
+    notes = [f"{groups.column} {value}: {counted(count, 'image is', 'images are')} in no group, because groups.values does not name it"
              for value, count in unnamed.items()]
     found = text.map(group_of)
     if column == "tone" and "tone_group" in frame:
@@ -127,8 +127,8 @@ def _groups_of_pairs(annotated: pd.Series, group_of: dict[str, str], notes: list
         if len(names) == 1 and None not in names:
             result[pair] = names.pop()
         elif types:
-            notes.append(f"tone {pair}: {count:,} images are in no group, because they are annotated with this pair of types, which "
-                         "groups.values does not hold in one group")
+            notes.append(f"tone {pair}: {counted(count, 'image is', 'images are')} in no group, because groups.values does not hold this "
+                         "pair of types in one group")
     return annotated.map(result)
 
 

@@ -10,11 +10,12 @@ from lib.data.conditions import BENIGN, MALIGNANT, NON_NEOPLASTIC
 from lib.data.errors import DataError
 from lib.data.mapping import group_rows
 from lib.data.records import Records
-from lib.data.taxonomy import COLUMNS, apply_policies, classify, covers
+from lib.data.taxonomy import COLUMNS as TOLD
+from lib.data.taxonomy import apply_policies, classify, covers
 from lib.study import Groups, Labels
 
-QUESTIONS = {"non-neoplastic": ("exclude", "separate", "benign"), "actinic keratosis": ("malignant", "benign", "exclude")}
-POLICIES = ("question", "policy", "chosen", "group", "images", "malignant", "benign", "non_neoplastic", "left_out", "malignant_share")
+ANSWERS = {"non-neoplastic": ("exclude", "separate", "benign"), "actinic keratosis": ("malignant", "benign", "exclude")}
+COLUMNS = ("question", "policy", "chosen", "group", "images", "malignant", "benign", "non_neoplastic", "left_out", "malignant_share")
 EVERYBODY, UNKNOWN = "all", "unknown"
 
 
@@ -27,8 +28,9 @@ def compare_policies(
 ) -> pd.DataFrame | None:
     """How many images are malignant under each reading of disease that is no tumour, and of actinic keratosis.
 
-    One row per question × policy × group (columns POLICIES): `group` is "all", a group of the study, or "unknown"; `chosen` marks
+    One row per question × policy × group (columns COLUMNS): `group` is "all", a group of the study, or "unknown"; `chosen` marks
     the study's own policy, which also answers the other question meanwhile; malignant_share is malignant / images with a target.
+    Counted is every image that the folders hold, before data.rows and before any image is opened, so a study may use fewer.
     None where a source's diagnoses cannot be brought to conditions. Where the study labels by `condition` or `target`, a diagnosis
     without a word raises DataError as it does there.
     """
@@ -37,7 +39,7 @@ def compare_policies(
     try:
         rows = classify(records, labels)
     except DataError:
-        if labels.column in COLUMNS:
+        if labels.column in TOLD:
             raise
         return None
     frame = pd.concat([record.frame for record in records], ignore_index=True)
@@ -46,7 +48,7 @@ def compare_policies(
     frame, rows = frame[counted].reset_index(drop=True), rows[counted].reset_index(drop=True)
     names, tones = _groups(frame, groups or Groups())
     table = []
-    for question, policies in QUESTIONS.items():
+    for question, policies in ANSWERS.items():
         for policy in policies:
             ak, non_neoplastic = labels.ak_policy, labels.non_neoplastic_policy
             mine = policy == (ak if question == "actinic keratosis" else non_neoplastic)
@@ -54,7 +56,12 @@ def compare_policies(
             target, _ = apply_policies(rows, ak, non_neoplastic)
             table += [{"question": question, "policy": policy, "chosen": mine, "group": name,
                        **_count(target if name == EVERYBODY else target[tones == name])} for name in names]
-    return pd.DataFrame(table, columns=list(POLICIES))
+    return pd.DataFrame(table, columns=list(COLUMNS))
+
+
+def policy_remarks(records: Sequence[Records]) -> list[str]:
+    """What the sources' own words do not keep apart although a policy asks for it, one sentence each."""
+    return [f"{record.source}: {note}" for record in records for note in record.info.policy_notes]
 
 
 def _groups(frame: pd.DataFrame, groups: Groups) -> tuple[list[str], pd.Series]:

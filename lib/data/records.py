@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib.data.errors import DataError
 from lib.data.folders import Listing
+from lib.data.identity import contradictions, crowded_patient, drop_unknown_ids
 from lib.data.info import DatasetInfo
 from lib.study import Source
 
@@ -62,18 +63,29 @@ def assemble(
     reasons: Mapping[int, str] | None = None,   # row number → why it is refused
     domain:  str | None               = None,   # where there is no column domain
     notes:   list[str]                = (),
+    lesions_by_patient: bool          = False,  # a lesion number starts again with each patient, so the two together are the lesion
 ) -> Records:
-    """Put an adapter's columns together: fill what is not known, refuse double ids and unsafe paths, compare the counts."""
+    """Put an adapter's columns together: fill what is not known, refuse double ids and unsafe paths, compare the counts.
+
+    Where rows of one image_id agree in diagnosis, patient and file the first is kept; where they do not all are refused, because
+    the order of rows must not decide.
+    """
     frame = pd.DataFrame({name: list(values) if isinstance(values, list) else values.to_numpy() if values.dtype == object else values.array
                           for name, values in columns.items()})
     if frame.empty:
         raise DataError(f"{source.title}: no image in {root}. Expected {info.layout}.")
-    notes = [*notes, *_compare(source.title, info, frame)]
+    notes = [*notes, *(f"{source.title}: {note}" for note in (*info.reader_notes, *info.policy_notes)),
+             *drop_unknown_ids(source.title, frame)]
+    if lesions_by_patient and {"patient_id", "lesion_id"} <= set(frame):
+        frame["lesion_id"] = (frame["patient_id"] + "/" + frame["lesion_id"]).where(frame["lesion_id"] != "", "")
+    notes += [*_compare(source.title, info, frame), *listing.describe_twins(source.title)]
     frame["dataset"] = source.title
     frame["domain"] = source.domain or (_filled(frame["domain"], domain or info.domain) if "domain" in frame else domain or info.domain)
     alone = _filled(frame["file"].astype(object), frame["image_id"].astype(object)) if info.local_ids else frame["image_id"]
     frame["lesion_id"] = _own(frame, "lesion_id", alone)    # a file is itself in every table of its folder; an image_id may not be
     frame["patient_id"] = _own(frame, "patient_id", frame["lesion_id"])
+    notes += crowded_patient(source.title, frame)
+    contradicting = contradictions(frame)
     if info.local_ids:
         for column in ("lesion_id", "patient_id"):
             frame[column] = f"{whose(source, info)}/" + frame[column].astype(str)
@@ -84,6 +96,7 @@ def assemble(
     for row, reason in (reasons or {}).items():
         why.iat[row] = reason
     why = why.where(why.notna(), frame["file"].map(listing.refused.get) if listing.refused else None)
+    why = why.where(why.notna(), contradicting)
     again = frame["image_id"].duplicated() & why.isna()
     why[again] = [f"image_id {image_id} stands in an earlier row, too" for image_id in frame.loc[again, "image_id"]]
     if listing.refused:
@@ -93,7 +106,7 @@ def assemble(
     extras = [column for column in frame if column not in COLUMNS]
     frame[extras] = frame[extras].replace("", None)
     used = frame.loc[~bad, [*COLUMNS, *extras]]
-    return Records(source.title, info, root, used.reset_index(drop=True), refused.reset_index(drop=True), tuple(notes))
+    return Records(source.title, info, root, used.reset_index(drop=True), refused.reset_index(drop=True), tuple(dict.fromkeys(notes)))
 
 
 def whose(source: Source, info: DatasetInfo) -> str:
@@ -124,7 +137,11 @@ def _filled(values: pd.Series, other: pd.Series | str) -> pd.Series:
 
 
 def _compare(title: str, info: DatasetInfo, frame: pd.DataFrame) -> list[str]:
-    """One sentence for each count that differs from the official release."""
+    """A sentence where the number of rows differs from the official release; where it does not, one for each count that does."""
+    rows, official = len(frame), info.counts.get("rows")
+    if official is not None and rows != official:
+        how = f"a part of the official release, {rows:,} of its" if rows < official else f"{rows:,} rows, the official release has"
+        return [f"{title}: {how} {official:,}{' rows' * (rows < official)}; counts by diagnosis and the like differ accordingly"]
     found = {}
     for what in info.counts:
         column, _, value = what.partition(" ")

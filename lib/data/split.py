@@ -22,16 +22,17 @@ _WEIGHTS = (1.0, 0.5, 0.25)         # how much a share missed in the label × gr
 
 
 def cluster_ids(
-    frame:       pd.DataFrame,                              # image_id, patient_id, lesion_id, sha256; ids may be null
+    frame:       pd.DataFrame,                              # image_id, patient_id, lesion_id, sha256; all but image_id may be null
     extra_pairs: Iterable[tuple[str, str]] = (),            # image_ids that belong together for another reason (near-duplicates)
 ) -> pd.Series:
     """The unit of splitting and of the bootstrap for each row, named after its first patient (else lesion, else image).
 
+    Rows of one image_id are one image, as where two releases list it, each under a patient of its own.
     Raises DataError when an extra pair names an image that is not in the frame.
     """
     count = len(frame)
     links = [np.zeros((2, 0), dtype=np.int64)]
-    for column in ("patient_id", "lesion_id", "sha256"):
+    for column in ("image_id", "patient_id", "lesion_id", "sha256"):
         if column in frame:
             codes = pd.factorize(frame[column])[0]
             known = np.flatnonzero(codes >= 0)
@@ -41,6 +42,7 @@ def cluster_ids(
     pairs = list(extra_pairs)
     if pairs:
         place = pd.Series(range(count), index=frame["image_id"].astype(str))
+        place = place[~place.index.duplicated()]
         unknown = [image_id for pair in pairs for image_id in pair if image_id not in place.index]
         if unknown:
             raise DataError(f"extra_pairs names images that are not in the table: {shorten(unknown)}")

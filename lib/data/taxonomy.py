@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lib.data.conditions import ACTINIC_KERATOSIS, BENIGN, CONDITIONS, MALIGNANT, NON_NEOPLASTIC, OTHER, Meaning, read_condition
+from lib.data.conditions import (
+    ACTINIC_KERATOSIS,
+    BENIGN,
+    CONDITIONS,
+    MALIGNANT,
+    NON_NEOPLASTIC,
+    OTHER,
+    Meaning,
+    check_conditions,
+    read_condition,
+)
 from lib.data.diagnosis_tables import NATURE_COLUMNS, NOT_MALIGNANT, RULED, TABLES, from_table
 from lib.data.errors import DataError
 from lib.data.keyword_rules import RULES, first_rule
@@ -39,11 +49,12 @@ def classify(
     Raises DataError listing every diagnosis that neither table, rule nor study names, with its number of images, and where the
     study's word is no condition.
     """
+    check_conditions(labels)
     found, missing = [], []
     for record in records:
         diagnoses = record.frame["diagnosis"].astype(object).where(record.frame["diagnosis"].notna(), "").astype(str)
         given = labels.conditions.get(record.source, {})
-        meanings = {diagnosis: _meaning(record.info.name, diagnosis, given, record.source) for diagnosis in diagnoses.unique()}
+        meanings = {diagnosis: _meaning(record.info.name, diagnosis, given) for diagnosis in diagnoses.unique()}
         counts = diagnoses.value_counts()
         nameless = [f"{diagnosis} ({counts[diagnosis]:,})" for diagnosis in counts.index if diagnosis and meanings[diagnosis] is None]
         if nameless:
@@ -68,7 +79,6 @@ def label_columns(
     """
     if labels.column not in COLUMNS:
         return {}
-    _check_sources(records, labels)
     asked = _asked(records, labels)
     return {record.source: _values(rows, labels) for record, rows in zip(asked, classify(asked, labels), strict=True)}
 
@@ -152,19 +162,9 @@ def _asked(records: Sequence[Records], labels: Labels) -> list[Records]:
             if covers(record, labels) and (labels.column not in record.frame or record.source in labels.conditions)]
 
 
-def _check_sources(records: Sequence[Records], labels: Labels) -> None:
-    sources = [record.source for record in records]
-    for title in labels.conditions:
-        if title not in sources:
-            raise DataError(f"labels.conditions names the source {title!r}; the study's sources are {', '.join(sources)}")
-
-
-def _meaning(dataset: str, diagnosis: str, given: Mapping[str, str], source: str) -> Meaning | None:
+def _meaning(dataset: str, diagnosis: str, given: Mapping[str, str]) -> Meaning | None:
     if diagnosis in given:
-        try:
-            return read_condition(given[diagnosis])
-        except ValueError as error:
-            raise DataError(f"labels.conditions.{source}.{diagnosis}: {error}") from None
+        return read_condition(given[diagnosis])
     if dataset in RULED:
         number = first_rule(diagnosis)
         return None if number is None else RULES[number].meaning

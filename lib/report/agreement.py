@@ -69,6 +69,8 @@ def describe_agreement(table: pd.DataFrame) -> list[str]:
         asked = [_ASKS[test] for test in _ASKS if test in set(table["test"])]
         sentences.append(f"Tests may differ without one being wrong, for they ask different questions: {'; '.join(asked)}.")
         sentences.append("The declared interval decides the study; the others show in which respect the arms differ.")
+    if (table["test"].isin([MCNEMAR, POSITIVES]) & (table["finds"] != SILENT)).any():
+        sentences.append("McNemar is counted over trainings, all judged on the same patients: the count of them is no test by itself.")
     return sentences or ["Nothing was declared against this baseline."]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,8 @@ FACTS = {
     "ita": "measured skin colour (ITA)", "age": "age", "sex": "sex", "site": "body site",
 }
 FATES = {
-    "used": "used", "excluded": "excluded by the study", "refused": "refused (unreadable or invalid)", "missing": "listed, but no file",
+    "used": "used", "excluded": "excluded by the study", "refused": "refused (unreadable, or contradicts itself)",
+    "missing": "listed, but no file",
 }
 _FATE_COLOURS = {"used": "#0072B2", "excluded": "#9CC7E3", "refused": "#D55E00", "missing": "#C9C9C9"}
 
@@ -138,3 +140,53 @@ def describe_account(account: pd.DataFrame) -> list[str]:
         sentences.append(f"The account does not add up: {number(present)} present, {number(used)} used and {number(left_out)} excluded "
                          "or refused.")
     return sentences
+
+
+# ── why ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+def reasons_table(
+    quarantine: pd.DataFrame,                   # lib.data.account.QUARANTINE: dataset, image_id, file, kind, reason
+    *,
+    rows:       int = 12,                       # so many reasons; what is left is one row more
+) -> pd.DataFrame:
+    """Why images were left out, most frequent first: data set, fate, reason, images.
+
+    Reasons of one source and kind that differ only in numbers, file names, ids or quoted words are one row; what differs between
+    them is "…" in it. The last row, where there are more than `rows`, is "and n more reasons", so the column images adds up.
+    """
+    keyed = quarantine[["dataset", "kind"]].assign(reason=_without_names(quarantine))
+    keyed["pattern"] = keyed["reason"].map({reason: _VARIES.sub(_GAP, reason) for reason in keyed["reason"].unique()})
+    found = [(dataset, FATES.get(kind, kind), _generalise(part["reason"], quarantine.loc[part.index, "reason"]), len(part))
+             for (dataset, kind, _), part in keyed.groupby(["dataset", "kind", "pattern"], sort=False)]
+    found.sort(key=lambda row: (-row[-1], row[:3]))
+    if len(found) > rows:
+        found = [*found[:rows], ("", "", f"and {count(len(found) - rows, 'more reason')}", sum(row[-1] for row in found[rows:]))]
+    return pd.DataFrame(found, columns=["data set", "fate", "reason", "images"])
+
+
+_GAP = "…"
+_VARIES = re.compile(r"(?<=image_id )\S+|'[^']*'|[^\s'\"(),;:]*[^\s'\"(),;:.]\.[A-Za-z]{2,4}\b|\w*\d(?:[\w.,/-]*\w)?|…")
+
+
+def _without_names(quarantine: pd.DataFrame) -> pd.Series:
+    """The reasons without the row's own image_id and file."""
+    reasons = []
+    for row in quarantine.itertuples():
+        reason = str(row.reason)
+        for name in (row.file, row.image_id):
+            if isinstance(name, str) and len(name) > 2 and name in reason:
+                reason = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _GAP, reason)
+        reasons.append(reason)
+    return pd.Series(reasons, index=quarantine.index, dtype=object)
+
+
+def _generalise(
+    reasons: pd.Series,                         # of one pattern
+    written: pd.Series,                         # the same as they stand in quarantine
+) -> str:
+    """One sentence for all of them: as written where they are the same, "…" where they differ."""
+    if written.nunique() == 1:
+        return str(written.iloc[0])
+    parts = [set(each) for each in zip(*(_VARIES.findall(reason) for reason in reasons.unique()), strict=True)]
+    shown = iter(each.pop() if len(each) == 1 else _GAP for each in parts)
+    return _VARIES.sub(lambda _: next(shown), reasons.iloc[0])

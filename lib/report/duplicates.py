@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,13 @@ from lib.report.style import ALARM, BLANK, COUNTS, DPI, INK, QUIET, WIDTH, house
 from lib.report.words import count, join, number
 
 KIND_WORDS = {
-    "identical": "identical", "near": "near-duplicate (re-encoded, resized, slightly cropped, mirrored or turned)",
+    "identical": "identical", "same name": "under one name in two sources",
+    "near": "near-duplicate (re-encoded, resized, slightly cropped, mirrored or turned)",
     "published": "named by a published list", "embedding": "alike to the encoder",
 }
-_SHORT = {"identical": "identical", "near": "near-duplicate", "published": "published list", "embedding": "encoder"}
+_SHORT = {
+    "identical": "identical", "same name": "same name", "near": "near-duplicate", "published": "published list", "embedding": "encoder",
+}
 _ACROSS, _SHARP = 3, 2                                  # pairs in a row; picture pixels kept per page pixel
 _CAPTION = 0.82                                         # inches for the words under a pair
 
@@ -48,6 +51,7 @@ def plot_pairs(
     tile = room / 2 - 0.1
     pictures = [[_read(Path(roots[pair.dataset]) / pair.path, tile), _read(Path(roots[pair.other_dataset]) / pair.other_path, tile)]
                 for pair in shown.itertuples()]
+    doubts = _doubts(shown)
     rows = [range(start, min(start + _ACROSS, len(shown))) for start in range(0, len(shown), _ACROSS)]
     tall = [max(_height(picture, tile) for place in row for picture in pictures[place]) for row in rows]
     tops = np.concatenate([[0], np.cumsum([high + _CAPTION for high in tall])])
@@ -60,25 +64,33 @@ def plot_pairs(
                 x, y = left + side * (tile + 0.04), top + high
                 _place(axes, pictures[place][side], x, y, tile)
                 axes.text(x, y + 0.04, wrap(image_id, 19, 1), va="top", fontsize=7.5, color=INK)
-                axes.text(x, y + 0.19, wrap(_fate(told, image_id), 20, 1), va="top", fontsize=7.5, color=QUIET)
-            _say_why(axes, pair, left, top + high)
+                fate = "not used" if side and pair["kind"] == "same name" else _fate(told, image_id)
+                axes.text(x, y + 0.19, wrap(fate, 20, 1), va="top", fontsize=7.5, color=QUIET)
+            _say_why(axes, pair, doubts.columns[doubts.iloc[place]], left, top + high)
     axes.set(xlim=(0, WIDTH), ylim=(tops[-1], 0), aspect="equal")
     axes.set_axis_off()
     return figure
 
 
 def _suspicious_first(pairs: pd.DataFrame) -> pd.DataFrame:
-    doubts = (~pairs["same_patient"]).astype(int) + (pairs["dataset"] != pairs["other_dataset"]) + (~pairs["same_label"])
+    doubts = _doubts(pairs).sum(axis=1)
     order = pairs.assign(doubts=doubts, far=pairs["distance"].fillna(np.inf))
     return order.sort_values(["doubts", "far", "image_id", "other_id"], ascending=[False, False, True, True], kind="stable")
 
 
-def _say_why(axes: Axes, pair: pd.Series, left: float, top: float) -> None:
+def _doubts(pairs: pd.DataFrame) -> pd.DataFrame:
+    """What makes a pair worth a look; under one name, another source and another number of the patient are to be expected."""
+    named = pairs["kind"] == "same name"
+    return pd.DataFrame({
+        "two patients": ~pairs["same_patient"] & ~named, "two sources": (pairs["dataset"] != pairs["other_dataset"]) & ~named,
+        "two labels": ~pairs["same_label"],
+    })
+
+
+def _say_why(axes: Axes, pair: pd.Series, doubts: Sequence[str], left: float, top: float) -> None:
     far = "" if pd.isna(pair["distance"]) or pair["kind"] == "identical" else f", distance {pair['distance']:.2f}"
-    same = {"two patients": pair["same_patient"], "two sources": pair["dataset"] == pair["other_dataset"], "two labels": pair["same_label"]}
-    doubts = [words for words, holds in same.items() if not holds]
     axes.text(left, top + 0.36, f"{_SHORT[pair['kind']]}{far}", va="top", fontsize=7.5, color=INK)
-    if doubts:
+    if len(doubts):
         axes.text(left, top + 0.51, join(doubts), va="top", fontsize=7.5, color=ALARM, gid="doubts")
 
 
@@ -173,15 +185,15 @@ def describe_pairs(
     kinds = pairs["kind"].value_counts()
     parts = [f"{number(int(kinds[kind]))} {words}" for kind, words in KIND_WORDS.items() if kind in kinds]
     sentences = [f"{count(len(pairs), 'pair')} of images {'shows' if len(pairs) == 1 else 'show'} one scene: {join(parts)}."]
-    odd = [(int((~pairs["same_patient"]).sum()), "are filed under two patients"),
-           (int((pairs["dataset"] != pairs["other_dataset"]).sum()), "lie in two sources"),
-           (int((~pairs["same_label"]).sum()), "carry two labels, of which one is probably wrong")]
-    found = [f"{number(n)} {words}" for n, words in odd if n]
+    odd = [(int((~pairs["same_patient"]).sum()), "is filed under two patients", "are filed under two patients"),
+           (int((pairs["dataset"] != pairs["other_dataset"]).sum()), "lies in two sources", "lie in two sources"),
+           (int((~pairs["same_label"]).sum()), *(f"{verb} two labels, of which one is probably wrong" for verb in ("carries", "carry")))]
+    found = [one if len(pairs) == 1 else f"{number(n)} {one if n == 1 else several}" for n, one, several in odd if n]
     if found:
-        sentences.append(f"Of these pairs, {join(found)}.")
+        sentences.append(f"{'It' if len(pairs) == 1 else 'Of these pairs,'} {join(found)}.")
     place = samples.set_index("image_id")["split" if "split" in samples else "cluster_id"]
     ends = pairs["image_id"].map(place), pairs["other_id"].map(place)
-    used = ends[0].notna() & ends[1].notna()
+    used = ends[0].notna() & ends[1].notna() & (pairs["kind"] != "same name")      # of one name only one image is used
     torn = pairs[used & (ends[0] != ends[1])]
     kept, what = int(used.sum()), "split" if "split" in samples else "cluster"
     if len(torn):

@@ -108,7 +108,8 @@ def _imbalance(totals: pd.Series, kind: str, kinds: str) -> list[str]:
     if present.max() == present.min():
         return [f"All {kinds} present are of the same size ({number(int(present.max()))})."]
     ratio = present.max() / present.min()
-    return [f"The largest {kind}, {largest}, has {number(ratio, 0 if ratio >= 10 else 1)} times as many as the smallest, {smallest} "
+    times = "about as many" if ratio < 1.05 else f"{number(ratio, 0 if ratio >= 10 else 1)} times as many"
+    return [f"The largest {kind}, {largest}, has {times} as the smallest, {smallest} "
             f"({number(int(present.max()))} against {number(int(present.min()))})."]
 
 

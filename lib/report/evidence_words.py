@@ -85,7 +85,7 @@ def _difference(row, metric: str, margin: float) -> str:
     kind = judge(row.low, row.high, margin, higher_is_better=higher_is_better(metric))
     numbers = f"difference {estimate(row.value, row.low, row.high)}"
     if kind == "cannot tell":
-        return f"{where}: {pair} cannot be told apart in {name}; {numbers} contains zero."
+        return f"{where}: {pair} cannot be told apart in {name}; {numbers}: the interval contains zero."
     if kind == "equivalent":
         real = ", though probably not zero" if lies_beyond(row.low, row.high) else ""
         return f"{where}: {pair} differ by less than the margin of {margin:g} in {name}; {numbers}{real}."

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.report.chance import has_null, judge_chance, remarks
-from lib.report.comparisons import higher_is_better, is_estimable, notes, p_value, pick, reason, title_of
+from lib.report.comparisons import higher_is_better, is_estimable, notes, pick, reason, title_of
 from lib.report.forest import blocks, draw_rows
 from lib.report.style import house_style, say_instead
 from lib.report.words import capital, estimate, number
@@ -25,7 +25,8 @@ def describe_gap_nulls(
     """A sentence per arm: its largest gap between groups, what chance alone gives, and whether the gap is more than that."""
     rows, metric = pick(nulls, metric, architecture)
     sentences = [f"{capital(str(row.arm))}: the groups {row.groups} are up to {number(row.value)} apart in {title_of(metric)}; if patients "
-                 f"had been put into groups at random, it would be {_usual(row)}. The gap is {judge_chance(row, confidence)}."
+                 f"of the same diagnosis had been put into groups at random, it would be {_usual(row)}. The gap is "
+                 f"{judge_chance(row, confidence)}."
                  for row in rows.itertuples() if has_null(row)]
     return [*sentences, *remarks(rows, "the gap between groups")] or ["There are no results."]
 
@@ -62,7 +63,8 @@ def plot_worst(
         return say_instead(title, "There are no results.")
     rows, metric = pick(worst, metric, architecture)
     rows = rows.assign(words=[f"in {row.group}" if is_estimable(row) else "" for row in rows.itertuples()], group="")
-    figure, axes, places = blocks(rows, title, f"Point and line: value in the worst group and its {confidence * 100:g}% interval.")
+    figure, axes, places = blocks(rows, title, f"Point and line: value in the worst group and its {confidence * 100:g}% interval, which "
+                                 "allows for the group having been picked.")
     draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
     axes.set_xlabel(f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better")
     return figure
@@ -75,7 +77,7 @@ def describe_worst(
     metric:       str | None = None,
     architecture: str | None = None,
 ) -> list[str]:
-    """A sentence per arm: its worst group, and whether that group does better or worse than the baseline's worst."""
+    """A sentence per arm: its worst group, and whether that group does better or worse than the baseline's worst; then what was picked."""
     rows, metric = pick(worst, metric, architecture)
     sentences = []
     for row in rows.itertuples():
@@ -85,8 +87,11 @@ def describe_worst(
         sentence = f"{capital(str(row.arm))} serves {row.group} worst: {title_of(metric)} {estimate(row.value, row.low, row.high)}"
         if row.arm != baseline and pd.notna(row.difference):
             change = estimate(row.difference, row.difference_low, row.difference_high)
-            sentence += f"; against the worst group of {baseline} {change}, {p_value(row.p_value)}: {_change(row, baseline, metric)}"
+            sentence += f"; against the worst group of {baseline} {change}: {_change(row, metric)}"
         sentences.append(f"{sentence}.")
+    if any(is_estimable(row) for row in rows.itertuples()):
+        sentences.append(f"The {'upper' if higher_is_better(metric) else 'lower'} end of these intervals allows for the group having been "
+                         "picked, so it may lie further out than that of the same group's interval elsewhere.")
     return [*sentences, *notes(rows.assign(group=""))] or ["There are no results."]
 
 
@@ -94,7 +99,7 @@ def _usual(row) -> str:
     return f"around {number(row.null_median)}, and over {number(row.null_high)} once in 20 times"
 
 
-def _change(row, baseline: str, metric: str) -> str:
+def _change(row, metric: str) -> str:
     if not lies_beyond(row.difference_low, row.difference_high):
         return "the two cannot be told apart"
     return "better" if (row.difference > 0) == higher_is_better(metric) else "worse"

@@ -14,7 +14,7 @@ from lib.report.style import INK, QUIET, UNKNOWN_COLOUR, WIDTH, group_colours, h
 from lib.report.words import count, join, number, percent
 
 VISIBLE = 0.005                                     # share of the picture from which on hair is worth a word
-FEWEST = 20                                         # images; with fewer, a group's figures are said to be rough
+FEWEST = 20                                         # images; with fewer, a group gets no share
 _LINEAR = 0.01                                      # the axis is even up to here, then every step multiplies
 
 
@@ -23,6 +23,7 @@ def plot_hair(
     measured: pd.DataFrame,             # of lib.data.hair.measure_hair: group (null allowed), hair 0–1
     groups:   Sequence[str] = (),       # in the study's order
     *,
+    minimum:  int = FEWEST,             # images from which on a group's share is written
     title:    str = "How much of the picture is covered by hair, by group?",
 ) -> Figure:
     """One row of points per group, a line at its median, and beside it how many of its images show hair."""
@@ -42,7 +43,8 @@ def plot_hair(
                   color=colours.get(name, UNKNOWN_COLOUR), gid="image")
         if len(own):
             axes.plot([np.median(own)] * 2, [row - 0.36, row + 0.36], color=INK, linewidth=2, gid="median")
-        text = f"shows in {percent((own >= VISIBLE).mean())}\nof {count(len(own), 'image')}" if len(own) else "no images"
+        text = f"shows in {percent((own >= VISIBLE).mean())}\nof {count(len(own), 'image')}" if len(own) >= minimum else \
+            f"{count(len(own), 'image')}:\ntoo few" if len(own) else "no images"
         axes.text(1.01, row, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5, color=QUIET)
     axes.set_xscale("symlog", linthresh=_LINEAR, linscale=0.7)
     axes.set(xlim=(-0.0006, most), ylim=(len(names) - 0.45, -0.55), xlabel="share of the picture under dark hair")
@@ -59,6 +61,7 @@ def describe_hair(
     groups:   Sequence[str] = (),       # in the study's order
     *,
     total:    int | None = None,        # images of the study, where not all were looked at
+    minimum:  int        = FEWEST,      # images; a group with fewer is named, without a share
 ) -> list[str]:
     """How many images were measured, how often hair shows in each group, and how far the groups' medians lie apart."""
     if not len(measured):
@@ -70,13 +73,14 @@ def describe_hair(
     taken = ", taken evenly from the groups" if of_all else ""
     sentences = [f"Dark hair was looked for in {number(len(measured))}{of_all} images{taken}; it covers {percent(VISIBLE, 1)} of the "
                  f"picture or more in {percent((measured['hair'] >= VISIBLE).mean())} of them."]
-    if len(shares) > 1:
-        parts = [f"{percent((own >= VISIBLE).mean())} of the {count(len(own), 'image')} {_of(name)}" for name, own in shares.items()]
+    parts = [f"{percent((own >= VISIBLE).mean())} of the {count(len(own), 'image')} {_of(name)}" for name, own in shares.items()
+             if len(own) >= minimum]
+    if parts and len(shares) > 1:
         sentences.append(f"It does in {join(parts)}.")
-    rough = [f"{count(len(own), 'image')} {_of(name)}" for name, own in shares.items() if len(own) < FEWEST]
+    rough = [f"{count(len(own), 'image')} {_of(name)}" for name, own in shares.items() if len(own) < minimum]
     if rough:
-        sentences.append(f"Too few to compare (under {FEWEST}): {join(rough)}.")
-    known = {name: own for name, own in shares.items() if name != UNKNOWN and len(own) >= FEWEST}
+        sentences.append(f"Too few to compare (under {number(minimum)}): {join(rough)}.")
+    known = {name: own for name, own in shares.items() if name != UNKNOWN and len(own) >= minimum}
     return [*sentences, *_compare_medians(known)] if len(known) > 1 else sentences
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.report.comparisons import pick, title_of
-from lib.report.words import estimate
+from lib.report.words import estimate, number, percent
 
 
 def headline_table(
@@ -36,11 +36,24 @@ def measures_table(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["measure", "arm"])
 
 
+def describe_scales(
+    metrics:             Sequence[str],
+    *,
+    minimum_sensitivity: float,           # of the partial AUROC, as evaluated
+) -> list[str]:
+    """The scale of a measure that does not run from 0 to 1, and what guessing gets on it."""
+    if "partial_auroc" not in metrics:
+        return []
+    most = 1 - minimum_sensitivity
+    return [f"The {title_of('partial_auroc')} counts only thresholds that find at least {percent(minimum_sensitivity)} of the positives: "
+            f"it runs from 0 to {number(most, 2)}, and guessing gets {number(most**2 / 2, 3)}."]
+
+
 def headline_record(table: pd.DataFrame, *, metric: str, confidence: float, resamples: int) -> dict:
     """The headline as plain JSON, for the front page and the README."""
     return {
         "caption":  f"{title_of(metric)} on the test images, by arm",
         "columns":  list(table.columns),
         "rows":     table.to_numpy().tolist(),
-        "interval": f"{100 * confidence:g} %, bootstrap over patients and training seeds, {resamples:,} resamples",
+        "interval": f"{100 * confidence:g} %, patients by {resamples:,} bootstrap resamples, trainings by their spread",
     }

@@ -31,7 +31,7 @@ def describe_power(
     share: float = 0.8,                 # of repetitions of the study that shall find the difference
 ) -> list[str]:
     """Per declared comparison: the smallest difference that would have been found, and what it takes to find the margin."""
-    sentences = [" ".join(_describe(row, share)) for row in names_of_groups(power).itertuples()]
+    sentences = [" ".join([*_describe(row, share), *_rough(row)]) for row in names_of_groups(power).itertuples()]
     if power["detectable"].notna().sum() > 1:
         sentences.append("Each of these holds for its comparison alone; corrected for their number, somewhat more is needed.")
     return sentences
@@ -60,6 +60,12 @@ def _describe(row, share: float) -> list[str]:
     if more:
         return [found, capital(", ".join(more)) + ".", *(networks if row.seeds == 1 else [])]
     return [found, f"To find one as small as {margin} it takes both more patients and more trainings: neither alone would be enough."]
+
+
+def _rough(row) -> list[str]:
+    """That few trainings make it a guess, as the table's note has it; of rows that have an answer."""
+    parts = [part.strip() for part in str(row.note).split(";")] if pd.notna(row.detectable) else []
+    return [f"All this is {part}." for part in parts if part.startswith("a rough guess")]
 
 
 def _how_often(share: float) -> str:

@@ -92,7 +92,11 @@ def plot_group_reliability(
     return figure
 
 
-def describe_group_reliability(bins: Mapping[str, pd.DataFrame]) -> list[str]:
+def describe_group_reliability(
+    bins:       Mapping[str, pd.DataFrame],    # arm → of lib.stats.calibration.reliability_by_group
+    *,
+    confidence: float = 0.95,
+) -> list[str]:
     """Per arm: in which groups points lie off the line by more than their interval allows, and the one that is furthest off."""
     sentences = []
     for arm, frame in bins.items():
@@ -111,6 +115,8 @@ def describe_group_reliability(bins: Mapping[str, pd.DataFrame]) -> list[str]:
         said = [*off, *([f"none for {join(fine)}"] if fine else []), *silent]
         if said:
             sentences.append(f"{capital(arm)}, points whose interval misses the line: {'; '.join(said)}.")
+    if any(frame["observed"].notna().any() for frame in bins.values()):
+        sentences.append(f"Were every probability right, about 1 point in {round(1 / (1 - confidence))} would still miss the line by luck.")
     return sentences or ["There are no predictions to compare."]
 
 

@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from lib.data.policies import EVERYBODY, UNKNOWN
 from lib.report.style import QUIET, group_colours, house_style, legend_below, light_grid, new_figure, say_instead, text_on, wrap
 from lib.report.words import count, join, number, percent
 
-EVERYBODY = "all"
 _ACROSS = 4                     # entries of the legend side by side: names of 16 letters fit
 PARTS = {"malignant": ("malignant", "#B3261E"), "non_neoplastic": ("no tumour, apart", "#E69F00"), "benign": ("benign", "#7FBEE0"),
          "left_out": ("left out", "#DDDDDD")}
-POLICIES = {
+_ANSWERS = {                    # (question, policy) of lib.data.policies → words
     ("non-neoplastic", "exclude"): "leave it out", ("non-neoplastic", "separate"): "a class of its own",
     ("non-neoplastic", "benign"): "count it as benign", ("actinic keratosis", "malignant"): "count it as malignant",
     ("actinic keratosis", "benign"): "count it as benign", ("actinic keratosis", "exclude"): "leave it out",
 }
-QUESTIONS = {"non-neoplastic": "Disease that is no tumour", "actinic keratosis": "Actinic keratosis"}
+_QUESTIONS = {"non-neoplastic": "Disease that is no tumour", "actinic keratosis": "Actinic keratosis"}
 
 
 @house_style
@@ -44,17 +44,18 @@ def plot_policies(
     handles += [Line2D([], [], marker="D", color="black", linestyle="none", label="everybody")]
     handles += [Line2D([], [], marker="o", color=colours[group], linestyle="none", label=wrap(group, 16, 1)) for group in groups]
     legend = 0.1 + 0.2 * -(-len(handles) // _ACROSS)        # inches
-    note = "Each row answers one question; the other is answered as the study says. An arrow marks the study's own answer."
+    note = (f"Counted: the {_present(everybody)}, before the study's own choice of rows. Each row answers one question; the other is "
+            "answered as the study says. An arrow marks the study's own answer.")
     figure, axes = new_figure(len(shown) + 1, 2, title=title, height=0.85 + 1.5 * len(shown) + legend, note=note, width_ratios=[1.75, 1],
                               height_ratios=[1.1] * len(shown) + [legend])
     for row, question in enumerate(shown):
         part = policies[policies["question"] == question]
         _bars(axes[row, 0], part[part["group"] == EVERYBODY], question)
         _shares(axes[row, 1], part, colours, last=row == len(shown) - 1)
-    axes[0, 0].set_title(f"{QUESTIONS[shown[0]]}: images")
+    axes[0, 0].set_title(f"{_QUESTIONS[shown[0]]}: images")
     axes[0, 1].set_title("Share called malignant")
     for row, question in enumerate(shown[1:], 1):
-        axes[row, 0].set_title(f"{QUESTIONS[question]}: images")
+        axes[row, 0].set_title(f"{_QUESTIONS[question]}: images")
     legend_below(figure, axes, handles, _ACROSS)
     return figure
 
@@ -69,7 +70,7 @@ def _bars(axes: Axes, part: pd.DataFrame, question: str) -> None:
             if long > full * (0.03 + 0.022 * len(number(long))):
                 axes.text(left + long / 2, y, number(long), ha="center", va="center", color=text_on(colour), fontsize=8.5, gid="count")
             left += long
-    names = [("▸ " if row.chosen else "") + POLICIES.get((question, row.policy), row.policy) for row in part.itertuples()]
+    names = [("▸ " if row.chosen else "") + _ANSWERS.get((question, row.policy), row.policy) for row in part.itertuples()]
     axes.set_yticks(range(len(part)), names)
     for label, row in zip(axes.get_yticklabels(), part.itertuples(), strict=True):
         label.set_fontweight("bold" if row.chosen else "normal")
@@ -95,23 +96,27 @@ def _shares(axes: Axes, part: pd.DataFrame, colours: dict[str, str], *, last: bo
     axes.spines[["left", "bottom"]].set_color(QUIET)
 
 
-def describe_policies(policies: pd.DataFrame | None) -> list[str]:
+def describe_policies(
+    policies: pd.DataFrame | None,      # of lib.data.policies.compare_policies
+    *,
+    minimum:  int = 20,                 # images; a group with fewer under any answer is named, not compared
+) -> list[str]:
     """What each reading does to the number of images and to the malignant share, and which group's share it moves most."""
     if policies is None:
         return ["The taxonomy has no say here: at least one source's diagnoses have no conditions."]
     everybody = policies[policies["group"] == EVERYBODY]
     if not everybody["images"].max() > 0:
         return ["There are no images."]
-    sentences = []
+    sentences = [f"Counted are the {_present(everybody)}, before the study's own choice of rows."]
     for question, part in everybody.groupby("question", sort=False):
         if not _matters(part):
-            sentences.append(f"{QUESTIONS[question]}: there is none among these images, so the answer changes nothing.")
+            sentences.append(f"{_QUESTIONS[question]}: there is none among these images, so the answer changes nothing.")
             continue
-        parts = [f"{POLICIES[question, row.policy]}: {percent(row.malignant_share)} of {count(row.images, 'image')} malignant"
+        parts = [f"{_ANSWERS[question, row.policy]}: {percent(row.malignant_share)} of {count(row.images, 'image')} malignant"
                  + (f", {number(row.non_neoplastic)} in a class of their own" if row.non_neoplastic else "")
                  + (" (the study's answer)" if row.chosen else "") for row in part.itertuples()]
-        sentences.append(f"{QUESTIONS[question]}: {'; '.join(parts)}.")
-        sentences += _most_moved(policies[policies["question"] == question])
+        sentences.append(f"{_QUESTIONS[question]}: {'; '.join(parts)}.")
+        sentences += _most_moved(policies[policies["question"] == question], minimum)
     return sentences
 
 
@@ -120,9 +125,24 @@ def _matters(part: pd.DataFrame) -> bool:
     return bool((part[list(PARTS)].nunique() > 1).any())
 
 
-def _most_moved(part: pd.DataFrame) -> list[str]:
-    """The group whose malignant share depends most on the answer."""
-    shares = part[~part["group"].isin([EVERYBODY, "unknown"])].pivot(index="group", columns="policy", values="malignant_share").dropna()
+def _present(everybody: pd.DataFrame) -> str:
+    """How many images were counted, left out or not."""
+    return f"{count(int(everybody.iloc[0][list(PARTS)].sum()), 'image')} present"
+
+
+def _most_moved(part: pd.DataFrame, minimum: int) -> list[str]:
+    """The group whose malignant share depends most on the answer, and the groups that are too small to be compared."""
+    groups = part[~part["group"].isin([EVERYBODY, UNKNOWN])]
+    fewest = groups.groupby("group", sort=False)["images"].min()
+    small = [f"{group} ({number(int(n))})" for group, n in fewest.items() if n < minimum]
+    too_few = [f"Too few images under at least one answer to compare (fewer than {number(minimum)}): {join(small)}."] if small else []
+    shares = groups[groups["group"].map(fewest) >= minimum].pivot(index="group", columns="policy", values="malignant_share").dropna()
+    return _extremes(shares) + too_few
+
+
+def _extremes(
+    shares: pd.DataFrame,               # group × policy
+) -> list[str]:
     if len(shares) < 2:
         return []
     spread = shares.max(axis=1) - shares.min(axis=1)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lib.metrics.inputs import ratio
 from lib.stats.evaluate import Evaluation
-from lib.stats.permutation import against_null, in_blocks, shuffle_groups, spread
+from lib.stats.permutation import against_null, in_blocks, shuffle_groups, spread, unequal_sizes
 from lib.stats.slices import NO_THRESHOLD, as_table, calls_of, has_thresholds, runs_of, support_of, truth_of
 
 _COLUMNS = {
@@ -62,6 +62,7 @@ def equalized_odds(
         note = "; ".join([f"not estimable: {problem}", *notes])
         return as_table([{**cell, "groups": ", ".join(compared), "note": note} for cell in cells], _COLUMNS)
     at = np.flatnonzero(np.isin(table.groups, compared))
+    notes += filter(None, [unequal_sizes(table.cluster_ids[at], table.groups[at])])
     truth, code = truth_of(evaluation)[at], np.array([compared.index(group) for group in table.groups[at]])
     called = np.column_stack([
         np.mean([calls_of(evaluation, run)[at] for run in runs_of(evaluation, cell["arm"], cell["architecture"])], axis=0) for cell in cells

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -92,10 +92,14 @@ class Evaluation:
                  for key in dict.fromkeys(term.key for term in terms)}
         low, high = self.limits(terms[0].key.metric)
         limits = (low, high) if len(terms) == 1 else (low - high, high - low)
-        return make_uncertainty(
+        alike = len(terms) == 2 and len(parts) == 1 and self._same_answers(architecture, *(term.arm for term in terms))
+        found = make_uncertainty(
             by_seed, sum(parts.values()), degrees=self._degrees(parts), limits=limits, bounded=len(terms) == 1,
-            pins=self._pins(architecture, terms),
+            pins=() if alike else self._pins(architecture, terms),
         )
+        if len(terms) == 1 or alike or found.varies((AT_THE_END * (high - low)) ** 2):
+            return found
+        return replace(found, pins=found.pins + self._pins_of_constant(found, [term.key for term in terms]))
 
     def _degrees(self, parts: dict[Key, np.ndarray]) -> float:
         """Degrees of freedom of a difference: those of its one key, or of several by their shares in the variance (Satterthwaite)."""
@@ -104,9 +108,7 @@ class Evaluation:
         return float(variance.sum() ** 2 / (variance**2 / degrees).sum()) if variance.sum() > 0 else float(degrees.min())
 
     def _pins(self, architecture: str, terms: Sequence[Term]) -> tuple[Pin, ...]:
-        """The terms that lie at an end of their scale in every training; none for arms that answered the same."""
-        if len({term.key for term in terms}) == 1 and len(terms) == 2 and self._same_answers(architecture, *(term.arm for term in terms)):
-            return ()
+        """The terms that lie at an end of their scale in every training."""
         pins = []
         for sign, arm, key in terms:
             low, high = self.limits(key.metric)
@@ -115,6 +117,14 @@ class Evaluation:
                 if np.all(np.abs(np.subtract(values, end)) <= AT_THE_END * (high - low)):
                     pins.append(Pin(sign * inwards, high - low, self.basis[key].clusters))
         return tuple(pins)
+
+    def _pins_of_constant(self, found: Uncertainty, keys: Sequence[Key]) -> tuple[Pin, ...]:
+        """A difference that no resample and no training changes, by arms that do not answer the same: on each side without a pin, one.
+
+        Two arms that never disagree on n patients show only that disagreement is rare, as 0 of n does of any event.
+        """
+        (low, high), clusters = self.limits(keys[0].metric), min(self.basis[key].clusters for key in keys)
+        return tuple(Pin(side, high - low, clusters) for side in (-1, 1) if side not in {pin.side for pin in found.pins})
 
     def _same_answers(self, architecture: str, arm: str, other: str) -> bool:
         table = self.predictions

@@ -6,6 +6,11 @@ lib/stats/bootstrap.py), which keeps the number of patients of each class in eac
 p-value is the share of shuffles, the data's own arrangement among them, with a gap at least as large (Phipson & Smyth 2010, eq. 2).
 It says that a gap is more than chance; not whether skin tone or something that goes with it is the cause.
 
+Shuffling asks whether patients could change places, and a patient of six images tells more than one of one: where groups differ in
+images per patient, their values are not equally certain and a shuffle shows too much or too little. So patients change places only with
+patients of about as many images (1, 2–3, 4 or more) wherever at least two groups have such patients. That mends what overlaps; where
+one group has patients of one image only and another of many only, nothing does, and the note says so.
+
 Only groups that are estimable take part, in the gap and in the shuffle. A patient with images in two groups counts as two. All arms
 are measured under the same shuffles.
 """
@@ -18,11 +23,13 @@ import numpy as np
 import pandas as pd
 
 from lib.metrics.registry import MEASURES
-from lib.stats.bootstrap import make_design
+from lib.stats.bootstrap import Design, make_design
 from lib.stats.evaluate import Evaluation, Key
 from lib.stats.slices import as_table, runs_of
 
 CELLS = 1_000_000    # numbers per block at most; bounds memory, changes nothing else
+SIZES = (2, 4)       # images from which a patient counts as larger: 1, 2–3, 4 or more
+UNEQUAL = 2.0        # so many times as many images per patient in one group as in another deserves a note
 _TINY = 1e-12        # gaps that differ by less are equal: what is beyond is rounding
 
 _COLUMNS = {
@@ -39,16 +46,39 @@ def shuffle_groups(
     permutations: int,           # P
     seed:         int = 0,
 ) -> np.ndarray:
-    """The group of each image in each shuffle, [P, n]; images of a patient stay together, patients within their class."""
+    """The group of each image in each shuffle, [P, n]; images of a patient stay together, patients within their class and size."""
     units = np.array([f"{cluster}\x1f{group}" for cluster, group in zip(cluster_ids, groups, strict=True)])
     design = make_design(units, y_true)
     group_of = np.zeros(design.clusters, dtype=np.int16)
     group_of[design.cluster] = groups
     rng = np.random.default_rng(seed)
     shuffled = np.empty((permutations, design.clusters), dtype=np.int16)
-    for stratum in design.strata:
+    for stratum in _exchangeable(design, group_of):
         shuffled[:, stratum] = rng.permuted(np.tile(group_of[stratum], (permutations, 1)), axis=1)
     return shuffled[:, design.cluster]
+
+
+def unequal_sizes(
+    cluster_ids: np.ndarray,    # [n] names of patients
+    groups:      np.ndarray,    # [n] the group of each image
+) -> str:
+    """A note when groups differ much in images per patient, empty when they do not."""
+    means = [len(ids) / len(np.unique(ids)) for ids in (cluster_ids[groups == group] for group in np.unique(groups))]
+    if max(means) <= UNEQUAL * min(means):
+        return ""
+    return (f"groups differ in images per patient ({min(means):.1f} to {max(means):.1f} on average), which the shuffle allows for only in "
+            "part: take its p-value as a rough one")
+
+
+def _exchangeable(design: Design, group_of: np.ndarray) -> Iterator[np.ndarray]:
+    """Patients that may change places: of one stratum and about as many images; sizes that only one group has are taken together."""
+    size = np.searchsorted(SIZES, np.bincount(design.cluster), side="right")
+    for stratum in design.strata:
+        parts = [stratum[size[stratum] == one] for one in np.unique(size[stratum])]
+        alone = [len(np.unique(group_of[part])) < 2 for part in parts]
+        yield from (part for part, lone in zip(parts, alone, strict=True) if not lone)
+        if any(alone):
+            yield np.concatenate([part for part, lone in zip(parts, alone, strict=True) if lone])
 
 
 def in_blocks(shuffled: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -101,6 +131,8 @@ def gap_nulls(
         note = "; ".join([f"not estimable: {len(compared)} of {len(evaluation.groups)} groups estimable, needs 2", *notes])
         empty = {"metric": metric, "groups": ", ".join(compared), "note": note}
         return as_table([{"arm": arm, "architecture": architecture, **empty} for arm, architecture in cells], _COLUMNS)
+    inside = np.isin(evaluation.predictions.groups, compared)
+    notes += filter(None, [unequal_sizes(evaluation.predictions.cluster_ids[inside], evaluation.predictions.groups[inside])])
     null, rows = _null(evaluation, metric, shared, compared, permutations, seed), []
     for arm, architecture in cells:
         found = np.array([evaluation.of(arm, architecture, Key(metric, group, shared)) for group in compared])

@@ -23,11 +23,11 @@ from scipy.special import chdtri, ndtr, stdtrit
 from lib.stats.evaluation import ALL, Evaluation
 from lib.stats.interval import Uncertainty
 from lib.stats.verdict import declared_difference
+from lib.stats.verdict_words import FEW_SEEDS
 from lib.study import Primary
 
-MOST      = 10**9    # patients or seeds; needing more counts as "no number suffices"
-FEW_SEEDS = 5        # from fewer, the seeds' part is too rough for the numbers to be taken at their word
-_LUCK     = (np.arange(200) + 0.5) / 200     # quantiles over which the spread between trainings is averaged
+MOST  = 10**9    # patients or seeds; needing more counts as "no number suffices"
+_LUCK = (np.arange(200) + 0.5) / 200     # quantiles over which the spread between trainings is averaged
 
 _COLUMNS = ["metric", "group", "arm", "baseline", "margin", "detectable", "n_clusters", "clusters_needed", "n_images", "images_needed",
             "seeds", "seeds_needed", "note"]
@@ -86,7 +86,7 @@ def _row(evaluation: Evaluation, primary: Primary, power: float, declared: int) 
            "n_images": support.n_images, "images_needed": math.nan, "seeds": found.trainings, "seeds_needed": math.nan}
     if found.reason:
         return row | {"note": f"not estimable: {found.reason}"}
-    if not found.patients + found.interaction > 0 or found.pins:
+    if found.pins or not found.varies():
         return row | {"note": "not estimable: the resamples do not vary, so nothing is known about the size of chance"}
     plan, notes = Plan(found, 1 - evaluation.confidence, power), []
     row["detectable"] = plan.detectable()

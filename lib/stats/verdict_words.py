@@ -11,7 +11,7 @@ from lib.stats.evaluation import ALL
 if TYPE_CHECKING:
     from lib.stats.verdict import Kind, Verdict
 
-FEW_SEEDS = 3    # with fewer training runs than this an interval may hold the truth too seldom (lib/stats/interval.py)
+FEW_SEEDS = 5    # from fewer training runs their spread is known too roughly: an interval may be too narrow (lib/stats/interval.py)
 
 
 def describe(
@@ -21,7 +21,8 @@ def describe(
 ) -> str:
     """The verdict in plain English, to be read aloud."""
     title, whom = MEASURES[verdict.metric].title, "everybody" if verdict.group == ALL else f"group {verdict.group}"
-    opening, difference, seeds = verdict.kind.capitalize(), verdict.difference, verdict.seeds
+    difference, seeds = verdict.difference, verdict.seeds
+    opening = verdict.kind.capitalize() + (" for these trained networks" if seeds == 1 and verdict.kind != "cannot tell" else "")
     question = f"{title} for {whom}, arm {verdict.arm} against arm {verdict.baseline}"
     if not difference.estimable:
         return f"{opening}: {question}, is not estimable ({difference.reason})."
@@ -35,7 +36,8 @@ def describe(
     if seeds == 1:
         sentence += " With one training run per arm, the interval leaves out how much training again would change."
     elif seeds < FEW_SEEDS:
-        sentence += f" With only {seeds} training runs per arm, the interval may be too narrow."
+        sentence += (f" With only {seeds} training runs per arm, the interval may be too narrow: so few show only roughly what training "
+                     "again changes.")
     return sentence + (f" {verdict.note[0].upper()}{verdict.note[1:]}." if verdict.note else "")
 
 

@@ -35,7 +35,8 @@ class Study(Section):
             for role in ("arm", "baseline"):
                 named = getattr(primary, role)
                 if named not in arms:
-                    raise ValueError(f"statistics.primary.{role} is {named!r}, not among classifier.arms ({', '.join(arms)})")
+                    default = "" if role in primary.model_fields_set else "; that is the default: write the comparison that is meant"
+                    raise ValueError(f"statistics.primary.{role} is {named!r}, not among classifier.arms ({', '.join(arms)}){default}")
             if primary.arm == primary.baseline:
                 raise ValueError("statistics.primary compares an arm with itself")
             if primary.group is not None and primary.group not in self.groups.names:

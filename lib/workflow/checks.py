@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.classify.architectures import find_architecture
 from lib.classify.arms import find_arm
+from lib.data.conditions import check_conditions
 from lib.data.info import find_info
 from lib.data.pools import check_pools
 from lib.names import look_up
@@ -42,6 +43,10 @@ def _sources(study: Study) -> None:
     check_pools(study.data.sources, study.data.shared_images)
 
 
+def _conditions(study: Study) -> None:
+    check_conditions(study.labels)
+
+
 def _arms(study: Study) -> None:
     for arm in study.classifier.arms:
         find_arm(arm)
@@ -69,6 +74,7 @@ def _primary(study: Study) -> None:
 
 CHECKS = {
     "data.sources":              _sources,
+    "labels.conditions":         _conditions,
     "classifier.arms":           _arms,
     "classifier.architectures":  _architectures,
     "statistics.metrics":        _metrics,

@@ -41,7 +41,7 @@ def test_ham10000(made_up_ham10000):
     assert frame["tone"].isna().all() and (frame["domain"] == "dermoscopic").all()
     assert (frame["dx_type"] == "histo").all()
     assert any("lesion stands for the patient" in note for note in records.notes)
-    assert any("56 rows" in note and "10,015" in note for note in records.notes)
+    assert any(note.startswith("ham10000: a part of the official release, 56 of its 10,015 rows") for note in records.notes)
 
 
 def test_ham10000_diagnosis_that_is_new_stays_as_it_is(made_up_ham10000):
@@ -62,7 +62,8 @@ def test_pad_ufes_20(made_up_pad):
     assert str(frame["tone"].dtype) == "Int8"
     assert set(frame["diagnosis"]) == set(INFO["pad_ufes_20"].diagnoses.values())
     assert frame["diameter_2"].isna().all() and (frame["diameter_1"] == "6.0").all()
-    assert any("18 lesion numbers belong to several patients" in note for note in records.notes)
+    assert ("pad_ufes_20: 18 lesion numbers belong to several patients; so a lesion is a patient and a lesion number "
+            "together") in records.notes
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -101,14 +102,78 @@ def test_no_image_is_opened_to_read_a_table(made_up_ham10000, made_up_pad, monke
     assert read("pad_ufes_20", made_up_pad).missing == 3
 
 
-def test_rows_with_the_same_id_are_refused_after_the_first(made_up_ham10000):
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("lesion", "diagnosis", "refused", "reason"), [
+    (None, "nv", 1, "image_id ISIC_0024306 stands in an earlier row, too"),
+    (None, "mel", 2, "image_id ISIC_0024306 is listed with melanoma and with nevus; nothing here says which is right"),
+    (None, "", 2, "image_id ISIC_0024306 is listed with none and with nevus; nothing here says which is right"),
+    ("Z", "nv", 2, "image_id ISIC_0024306 is listed with patient HAM_0000000 and with patient Z; nothing here says which is right")])
+def test_of_rows_with_the_same_id_one_stays_only_where_they_agree(made_up_ham10000, reverse, lesion, diagnosis, refused, reason):
     table = made_up_ham10000 / "HAM10000_metadata.csv"
-    table.write_text(table.read_text() + "HAM_9999999,ISIC_0024306,mel,histo,50.0,male,back\n")
+    head, *rows = table.read_text().splitlines()
+    cells = next(row for row in rows if "ISIC_0024306" in row).split(",")
+    rows.append(",".join([lesion or cells[0], cells[1], diagnosis, *cells[3:]]))
+    table.write_text("\n".join([head, *(rows[::-1] if reverse else rows)]) + "\n")
     records = read("ham10000", made_up_ham10000)
-    assert records.listed == 57 and len(records.frame) == 56
-    assert records.frame.set_index("image_id").loc["ISIC_0024306", "diagnosis"] == "nevus"
-    assert records.refused["image_id"].tolist() == ["ISIC_0024306"]
-    assert records.refused["reason"].tolist() == ["image_id ISIC_0024306 stands in an earlier row, too"]
+    assert records.listed == 57 and len(records.refused) == refused
+    assert ("ISIC_0024306" in set(records.frame["image_id"])) == (refused == 1)
+    if lesion:
+        reason = reason.replace("HAM_0000000", cells[0])
+    assert set(records.refused["image_id"]) == {"ISIC_0024306"} and set(records.refused["reason"]) == {reason}
+
+
+@pytest.mark.parametrize("word", ["nan", "NA", "n/a", "Unknown", "None", "-", "unk"])
+def test_words_for_nobody_make_no_patient(made_up_pad, word):
+    table = made_up_pad / "metadata.csv"
+    text = table.read_text().splitlines()
+    names = text[0].split(",")
+    patient, lesion = names.index("patient_id"), names.index("lesion_id")
+    for line in range(1, 9):
+        cells = text[line].split(",")
+        cells[patient] = cells[lesion] = word
+        text[line] = ",".join(cells)
+    table.write_text("\n".join(text) + "\n")
+    records = read("pad_ufes_20", made_up_pad)
+    first = records.frame.iloc[:8]
+    assert (first["patient_id"] == first["image_id"]).all() and (first["lesion_id"] == first["image_id"]).all()
+    assert any(f"in 8 rows the patient is written as {word!r}, which is read as unknown" in note for note in records.notes)
+    assert any(f"in 8 rows the lesion is written as {word!r}" in note for note in records.notes)
+
+
+def test_no_note_on_unknown_ids_where_they_are_empty_or_names(made_up_pad):
+    table = made_up_pad / "metadata.csv"
+    table.write_text(table.read_text().replace("PAT_5,", ",").replace("PAT_6,", "Nana,"))
+    assert not any("read as unknown" in note for note in read("pad_ufes_20", made_up_pad).notes)
+
+
+def test_files_of_one_name_are_counted(made_up_ham10000, builders):
+    assert not any("more than once" in note for note in read("ham10000", made_up_ham10000).notes)
+    for number in (24306, 24308):
+        builders["draw_jpeg"](made_up_ham10000 / "again" / f"ISIC_00{number}.png", 1)
+    records = read("ham10000", made_up_ham10000)
+    assert records.frame["file"][0] == "HAM10000_images_part_1/ISIC_0024306.jpg"
+    assert ("ham10000: 2 file names stand in the folder more than once (first: HAM10000_images_part_1/ISIC_0024306.jpg and "
+            "again/ISIC_0024306.png); of each the first in alphabetical order is read. If the contents differ, take the wrong ones "
+            "out") in records.notes
+
+
+def test_counts_are_listed_one_by_one_only_where_the_rows_are_all_there(made_up_ham10000, monkeypatch):
+    notes = [note for note in read("ham10000", made_up_ham10000).notes if "official" in note]
+    assert len(notes) == 1
+    monkeypatch.setitem(INFO["ham10000"].counts, "rows", 56)
+    notes = [note for note in read("ham10000", made_up_ham10000).notes if "official" in note]
+    assert len(notes) == 8 and "ham10000: 8 diagnosis nevus, the official release has 6,705" in notes
+    monkeypatch.setitem(INFO["ham10000"].counts, "rows", 50)
+    notes = [note for note in read("ham10000", made_up_ham10000).notes if "official" in note]
+    assert notes == ["ham10000: 56 rows, the official release has 50; counts by diagnosis and the like differ accordingly"]
+
+
+def test_every_note_for_readers_is_shown(made_up_ham10000, made_up_pad):
+    for name, folder in (("ham10000", made_up_ham10000), ("pad_ufes_20", made_up_pad)):
+        info, notes = INFO[name], read(name, folder).notes
+        assert info.reader_notes and len(set(notes)) == len(notes)
+        assert {f"{name}: {note}" for note in (*info.reader_notes, *info.policy_notes)} <= set(notes)
+    assert any("Bowen's disease" in note for note in read("ham10000", made_up_ham10000).notes)
 
 
 def test_domain_of_the_source_overrides(made_up_ham10000):

@@ -8,7 +8,8 @@ import pytest
 from lib.data.errors import DataError
 from lib.data.mapping import group_rows
 from lib.data.sources import read_records
-from lib.study import Groups, Source
+from lib.data.taxonomy import classify
+from lib.study import Groups, Labels, Source
 
 
 def read(dataset, folder, **options):
@@ -92,7 +93,7 @@ def test_ddi_tones_that_a_study_tears_apart_stay_unknown_and_are_counted(tmp_pat
     groups, notes = group_rows(frame, Groups(values={"light": [1, 2, 3], "dark": [5]}))
     assert groups.fillna("?").tolist() == ["light", "?", "?", "?", "light"]
     assert sorted(note.partition(",")[0] for note in notes) == [
-        "tone III–IV: 1 images are in no group", "tone V–VI: 2 images are in no group"]
+        "tone III–IV: 1 image is in no group", "tone V–VI: 2 images are in no group"]
 
 
 def test_single_types_and_pairs_side_by_side():
@@ -130,8 +131,8 @@ def test_bcn20000_from_the_archive(tmp_path, builders, name, site):
     assert frame["diagnosis_3"][1] == "Melanoma, NOS" and frame["copyright_license"][0] == "CC-BY-NC"
     assert frame["lesion_id"].tolist()[:4] == ["IL_0", "IL_0", "ISIC_0000002", "IL_1"]
     assert frame["domain"].tolist()[:2] == ["clinical", "dermoscopic"] and frame["site"][0] == "anterior torso" and frame["age"].isna()[1]
-    assert any("1 images have no diagnosis" in note for note in records.notes)
-    assert any("8 rows, the official release has 18,946" in note for note in records.notes)
+    assert any("1 image has no diagnosis" in note for note in records.notes)
+    assert any("a part of the official release, 8 of its 18,946 rows" in note for note in records.notes)
 
 
 def test_bcn20000_newest_of_several_dated_tables(tmp_path):
@@ -144,6 +145,27 @@ def test_bcn20000_levels_four_and_five_are_deeper(tmp_path):
     write(tmp_path / "metadata.csv", "isic_id,diagnosis_1,diagnosis_2,diagnosis_3,diagnosis_4,diagnosis_5\n"
                                      'ISIC_1,Benign,b,Nevus,"Nevus, Spitz",\nISIC_2,Malignant,b,"Melanoma, NOS",x,Melanoma in situ\n')
     assert read("bcn20000", tmp_path).frame["diagnosis"].tolist() == ["Nevus, Spitz", "Melanoma in situ"]
+
+
+def test_bcn20000_takes_the_deepest_level_with_a_word(tmp_path):
+    rows = (("Malignant", "Malignant adnexal epithelial proliferations - Follicular", "Basal cell carcinoma",
+             "Basal cell carcinoma, Nodular"),
+            ("Benign", "Benign melanocytic proliferations", "Nevus", "Nevus, Atypical, Dysplastic, or Clark"),
+            ("Malignant", "Malignant epidermal proliferations", "something new", ""), ("Malignant", "new", "newer", "newest"),
+            ("odd", "odder", "", ""))
+    write(tmp_path / "metadata.csv", "isic_id,lesion_id,diagnosis_1,diagnosis_2,diagnosis_3,diagnosis_4\n" + "".join(
+        f"ISIC_{i},L{i}," + ",".join(f'"{level}"' for level in levels) + "\n" for i, levels in enumerate(rows)))
+    records = read("bcn20000", tmp_path)
+    assert records.frame["diagnosis"].tolist() == ["basal_cell_carcinoma", "nevus", "Malignant epidermal proliferations",
+                                                    "Malignant", "odder"]
+    assert records.frame["diagnosis_4"][0] == "Basal cell carcinoma, Nodular"
+    labels = Labels(column="target", classes={"malignant": ["malignant"], "benign": ["benign"]})
+    with pytest.raises(DataError, match=r"diagnoses without a condition: bcn20000: odder \(1\)\. Name"):
+        classify([records], labels)
+    known = Labels(column="target", classes=labels.classes, conditions={"bcn20000": {"odder": "other benign"}})
+    told = classify([records], known)[0]
+    assert told["nature"].tolist() == ["malignant", "benign", "malignant", "malignant", "benign"]
+    assert told["condition"].where(told["condition"].notna(), None).tolist() == ["basal_cell_carcinoma", "nevus", None, None, "other"]
 
 
 def test_bcn20000_from_the_older_archive(tmp_path):
@@ -271,7 +293,7 @@ def test_isic_2020(tmp_path, builders, name):
     assert "target" not in frame and frame["benign_malignant"].tolist() == ["benign", "malignant", "benign", "benign", "benign"]
     assert any("put ISIC_2020_Training_Duplicates.csv beside" in note for note in records.notes)
     assert any("names no lesions" in note for note in records.notes) == (not lesions)
-    assert any("2 diagnosis unknown, the official release has 27,124" in note for note in records.notes)
+    assert any("a part of the official release, 5 of its 33,126 rows" in note for note in records.notes)
     write(tmp_path / "ISIC_2020_Training_Duplicates.csv", "image_name_1,image_name_2\nISIC_0000000,ISIC_0000004\n")
     assert any(f"name {tmp_path.name}/ISIC_2020_Training_Duplicates.csv in data.duplicates.pairs" in note
                for note in read("isic_2020", tmp_path).notes)

@@ -47,6 +47,15 @@ def test_the_line_named_is_the_line_in_the_file(tmp_path):
         read_csv(path)
 
 
+def test_separators_that_are_not_read_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("file|label\n0.png|a\n")
+    with pytest.raises(DataError, match=r"none of the separators that are read \(comma, semicolon, tab\), but has '\|'"):
+        read_csv(path)
+    path.write_text("file\n0.png\n")
+    assert read_csv(path).shape == (1, 1)
+
+
 def test_pick_columns_takes_the_first_spelling_there_is():
     frame = pd.DataFrame(columns=["Skin Tone", "FILE", "file"])
     picked = pick_columns(frame, {"tone": ("fitzpatrick", "skin_tone"), "file": ("file",)}, ("file",), WHERE)
@@ -66,4 +75,5 @@ def test_tones():
 def test_ages_and_words():
     assert parse_age(pd.Series(["0.0", "44", "-1", "121", "x", "inf", "nan", ""]), False).tolist()[:2] == [0, 44]
     assert parse_age(pd.Series(["0.0", "44", "-1", "121", "x", "inf", "nan", ""]), True).isna().tolist() == [True, False] + [True] * 6
-    assert parse_text(pd.Series(["Male", " UNKNOWN ", "", "unk", "face"])).isna().tolist() == [False, True, True, True, False]
+    assert parse_text(pd.Series(["Male", " UNKNOWN ", "", "unk", "N/A", "-", "face"])).isna().tolist() == [
+        False, *[True] * 5, False]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from planted import COPIES
 
-from lib.data.duplicates import KINDS, PAIRS, count_overlap, find_pairs, links_of
+from lib.data.duplicates import KINDS, PAIRS, check_settings, count_overlap, find_pairs, same_names
 from lib.data.errors import DataError
 from lib.data.images import decode
 from lib.data.perceptual import Fingerprints, fingerprint
@@ -149,19 +149,11 @@ def test_identical_files_are_joined_whole_and_seen_between_every_two_sources(row
 
 def test_overlap_counts_pairs_by_kind_whichever_end_comes_first(mixed):
     overlap = count_overlap(find(*mixed)[0], ["b", "a", "empty"]).set_index(["source", "other"])
-    assert overlap.loc[("b", "a")].to_dict() == {"images": 2, "other_images": 3, "identical": 1, "near": 2, "published": 0, "embedding": 0}
-    assert overlap.loc[("a", "a")].to_dict() == {"images": 2, "other_images": 2, "identical": 0, "near": 1, "published": 0, "embedding": 0}
+    none = dict.fromkeys(KINDS, 0)
+    assert overlap.loc[("b", "a")].to_dict() == none | {"images": 2, "other_images": 3, "identical": 1, "near": 2}
+    assert overlap.loc[("a", "a")].to_dict() == none | {"images": 2, "other_images": 2, "near": 1}
     assert not overlap.loc[[("b", "empty"), ("empty", "empty"), ("b", "b")]].to_numpy().any()
     assert list(overlap.columns) == ["images", "other_images", *KINDS]
-
-
-def test_an_identical_image_stands_for_one_that_was_set_aside(mixed):
-    images, _ = mixed
-    pairs, _ = find(*mixed)
-    assert links_of(pairs, images, images) == [("i0000", "i0004"), ("i0002", "i0003")]      # identical files are joined by their hash
-    without = images[images["image_id"] != "i0000"]
-    assert links_of(pairs, images, without) == [("i0001", "i0004"), ("i0002", "i0003")]
-    assert links_of(pairs, images, images[images["image_id"].isin(["i0000", "i0003"])]) == []
 
 
 def test_nothing_in_nothing_out():
@@ -169,6 +161,22 @@ def test_nothing_in_nothing_out():
         pairs, notes = find(table_of(count), Fingerprints.empty(count))
         assert list(pairs.columns) == list(PAIRS) and not len(pairs) and not notes
     assert not len(count_overlap(pairs, []))
+
+
+def test_files_of_one_name_are_pairs_of_their_own_kind():
+    """i0 is used from b because a's file is of no use; i1 from a; i2 has one file only; i3 has no label in b."""
+    rows = [("a", "i0", "1.jpg", "p", "x"), ("a", "i1", "2.jpg", "p", "x"), ("a", "i2", "3.jpg", "q", "x"), ("a", "i3", "4.jpg", "q", "x"),
+            ("b", "i0", "5.jpg", "r", "x"), ("b", "i1", "6.jpg", "p", "y"), ("b", "i2", None, "q", "x"), ("b", "i3", "7.jpg", "q", None),
+            ("c", "i0", "8.jpg", "r", "x")]
+    listed = pd.DataFrame(rows, columns=["dataset", "image_id", "file", "patient_id", "label"])
+    pairs = same_names(listed, listed.iloc[[1, 2, 3, 4]])
+    assert list(pairs.columns) == list(PAIRS) and set(pairs["kind"]) == {"same name"} and pairs["distance"].isna().all()
+    assert pairs[["image_id", "other_id", "path", "other_path", "same_patient", "same_label"]].values.tolist() == [
+        ["i0", "i0", "5.jpg", "1.jpg", False, True], ["i0", "i0", "5.jpg", "8.jpg", True, True],
+        ["i1", "i1", "2.jpg", "6.jpg", True, False], ["i3", "i3", "4.jpg", "7.jpg", True, True]]
+    overlap = count_overlap(pairs, ["a", "b", "c"]).set_index(["source", "other"])
+    assert overlap.loc[("a", "b"), ["images", "other_images", "same name"]].tolist() == [3, 3, 3]
+    assert overlap["same name"].sum() == 4 and not len(same_names(listed.iloc[:4], listed.iloc[:4]))
 
 
 # ── published lists ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,3 +227,9 @@ def test_lists_that_cannot_be_read(tmp_path, name, text, message):
         write(tmp_path, text, name)
     with pytest.raises(DataError, match=message):
         find(table_of(3), root=tmp_path, pairs=[name])
+    with pytest.raises(DataError, match=message):
+        check_settings(Duplicates(pairs=[name]), tmp_path)
+
+
+def test_settings_that_are_fine_pass(tmp_path):
+    check_settings(Duplicates(pairs=write(tmp_path, "image_name_1,image_name_2\ni0000,i0001\n")), tmp_path)

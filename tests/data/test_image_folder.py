@@ -58,6 +58,42 @@ def test_image_outside_any_class_folder_is_refused(tmp_path, builders):
     assert records.refused[["image_id", "reason"]].values.tolist() == [["loose.jpg", "lies in no class folder"]]
 
 
+@pytest.mark.parametrize(("sizes", "message"), [({".": 12}, "all 12 images in .* lie in no class folder"),
+                                               ({"train": 2, "test": 1}, "all 3 images in .* lie in no class folder"),
+                                               ({".": 1}, "the one image in .* lies in no class folder")])
+def test_a_folder_without_class_folders_says_so_once(tmp_path, builders, sizes, message):
+    builders["build_class_folders"](tmp_path, sizes)
+    with pytest.raises(DataError, match=message + r" \(first: .*000\.jpg\)\. Expected one folder per diagnosis"):
+        read(tmp_path)
+
+
+def test_a_row_without_a_file_and_a_folder_called_like_one(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"x": 1, "i9.jpg": 1})
+    records = read(tmp_path, **table(tmp_path, "file,label\nx/000.jpg,a\n,a\ni9.jpg,a\n"))
+    assert records.refused["reason"].tolist() == ["the row names no file", "'i9.jpg' is a folder, not a file"] and records.missing == 0
+
+
+def test_one_patient_with_most_of_the_images_is_asked_about(tmp_path, builders):
+    def notes(patients):
+        rows = "".join(f"x/{i:03d}.jpg,a,{patient}\n" for i, patient in enumerate(patients))
+        return [note for note in read(tmp_path, **table(tmp_path, "file,label,patient\n" + rows)).notes if "real patient" in note]
+    few = [str(i) for i in range(1, 21)]
+    assert notes(["0"] * 40 + few) == ["mine: patient '0' has 40 of 60 images: is that a real patient? If the word stands for unknown, "
+                                       "empty the cell"]
+    assert not notes(["0"] * 29 + few), "49 images may be of a few patients"
+    assert not notes(["0"] * 12 + [str(i) for i in range(1, 49)]), "a fifth, not more"
+    assert notes(["0"] * 13 + [str(i) for i in range(1, 48)])
+    assert not notes([""] * 40 + few), "unknown patients are each their own"
+
+
+def test_an_image_under_two_ids_of_files_is_refused(tmp_path, builders):
+    builders["build_class_folders"](tmp_path, {"x": 2})
+    records = read(tmp_path, **table(tmp_path, "file,label,image_id,patient\nx/000.jpg,a,p,1\nx/001.jpg,a,p,1\n"))
+    assert not len(records.frame)
+    assert set(records.refused["reason"]) == {"image_id p is listed with file x/000.jpg and with file x/001.jpg; nothing here says "
+                                              "which is right"}
+
+
 def test_empty_folder_says_what_is_expected(tmp_path):
     with pytest.raises(DataError, match=r"no image in .*one folder per diagnosis"):
         read(tmp_path)
@@ -77,7 +113,7 @@ def test_table_with_own_column_names(tmp_path, builders):
     assert frame["tone"].astype(object).tolist()[0] == 6 and frame["tone"].isna().tolist() == [False, True, False, False]
     assert frame["clinic"].tolist() == ["north", "south", "south", "south"] and "place" not in frame
     assert frame["light"].tolist() == ["dim", "harsh", "dim", "dim"] and frame["split_in_table"].tolist()[0] == "train"
-    assert any("1 image files in the folder are not in list.csv" in note for note in records.notes)
+    assert any("1 image file in the folder is not in list.csv and not used" in note for note in records.notes)
     assert not any("patient of its own" in note for note in records.notes)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from planted import COPIES
 from scipy.fft import dctn
 
-from lib.data import perceptual
+from lib.data import alignment, perceptual
 from lib.data.alignment import SAME, sameness
 from lib.data.perceptual import (
     COARSE,
@@ -94,19 +94,20 @@ def test_a_turned_picture_has_the_turned_signature(noise, orientation, row):
 
 
 def test_pairs_equal_those_found_one_by_one_in_every_orientation(noise, monkeypatch):
-    signatures, means = make_signatures(noise.grey), noise.colour.mean(axis=(1, 2))
+    signatures, middles = make_signatures(noise.grey).astype(int), make_signatures(noise.grey, middle=True).astype(int)
+    means = noise.colour.mean(axis=(1, 2))
     wanted = set()
     for i in range(len(noise)):
         for j in range(i + 1, len(noise)):
-            turned = [turn_signatures(signatures[[j]], orientation)[0].astype(int) for orientation in range(8)]
-            likeness = max(int((signatures[i].astype(int) * other).sum()) / 1e6 for other in turned)
+            met = (signatures[i], signatures[[j]]), (middles[i], signatures[[j]]), (signatures[i], middles[[j]])
+            likeness = max(int((one * turn_signatures(other, orientation)).sum()) / 1e6 for orientation in range(8) for one, other in met)
             if likeness >= SIMILAR and (likeness >= VERY_SIMILAR or np.abs(means[i] - means[j]).max() <= COLOUR_SHIFT):
                 wanted.add((i, j))
     assert {(k, 60 + k) for k in range(20)} <= wanted and len(wanted) < 60
     for rows, columns in ((512, 4096), (7, 13), (16, 16), (100, 3)):
         monkeypatch.setattr(perceptual, "_ROWS", rows)
         monkeypatch.setattr(perceptual, "_COLUMNS", columns)
-        found = [pair for i, j in similar_pairs(signatures, noise.colour) for pair in zip(i.tolist(), j.tolist(), strict=True)]
+        found = list(zip(*similar_pairs(noise, signatures.astype(np.float32), threads=rows % 3).tolist(), strict=True))
         assert len(found) == len(set(found)) and set(found) == wanted
 
 
@@ -137,6 +138,24 @@ def test_a_copy_in_other_colours_is_still_one_picture(phantoms):
     assert (sameness(prints, signatures, one, one + len(one)) >= SAME).mean() > 0.8
 
 
+def test_colour_costs_what_is_said(phantoms):
+    plain = [Image.fromarray((60 + np.asarray(image) * 0.5).astype(np.uint8)) for image in phantoms]       # leaves room to be brighter
+    brighter = [Image.fromarray(np.asarray(image) + np.uint8(3)) for image in plain]
+    prints = prints_of([*plain, *brighter])
+    one, contrast = np.arange(len(plain)), prints.colour[:len(plain)].std(axis=(1, 2)).mean(axis=1) + 3
+    price = 1 - sameness(prints, make_signatures(prints.grey), one, one + len(one))
+    assert price == pytest.approx(np.minimum(0.3 + 3 / contrast, 0.8), abs=0.03)
+
+
+def test_moved_edges_cost_what_is_said(phantoms, monkeypatch):
+    prints = prints_of([*phantoms, *(COPIES["5 % cropped at each side"](image) for image in phantoms)])
+    signatures, one = make_signatures(prints.grey), np.arange(len(phantoms))
+    cropped = sameness(prints, signatures, one, one + len(one))
+    monkeypatch.setattr(alignment, "_PER_SIDE", 0)
+    price = sameness(prints, signatures, one, one + len(one)) - cropped
+    assert np.median(price) == pytest.approx(2 * (1 / 0.9 - 1) / 2, abs=0.015)         # the whole is 1/0.9 as long as what is left of it
+
+
 def test_flat_and_black_pictures_are_nobodys_copy():
     prints = prints_of([Image.new("RGB", (40, 40), colour) for colour in ("black", "black", "white", (200, 160, 140))])
-    assert not sum(len(i) for i, _ in similar_pairs(make_signatures(prints.grey), prints.colour))
+    assert not similar_pairs(prints, make_signatures(prints.grey)).size

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
-from lib.data.conditions import CONDITIONS, NATURES
+from lib.data.conditions import CONDITIONS, NATURES, check_conditions
 from lib.data.diagnosis_tables import TABLES
 from lib.data.errors import DataError
 from lib.data.info import INFO
 from lib.data.intake import take_in
 from lib.data.keyword_rules import RULES, first_rule
 from lib.data.mapping import empty_classes, label_rows, unused_values
-from lib.data.policies import compare_policies
+from lib.data.policies import compare_policies, policy_remarks
 from lib.data.records import Records
 from lib.data.sources import read_records
 from lib.data.taxonomy import classify, covers, describe_disagreements, disagreements, keyword_hits
@@ -199,11 +202,23 @@ def test_other_without_malignant_or_benign_is_left_out_of_the_target():
 
 @pytest.mark.parametrize(("conditions", "message"), [
     ({"ddi": {"wart": "warts"}}, r"labels\.conditions\.ddi\.wart: no condition is called 'warts'; .*known: melanoma, basal_cell_carcinoma"),
-    ({"DDI": {"wart": "nevus"}}, r"labels\.conditions names the source 'DDI'; the study's sources are ddi"),
+    ({"ddi": {"unmet": "nevi"}}, r"labels\.conditions\.ddi\.unmet: no condition is called 'nevi'; did you mean nevus\?"),
 ])
 def test_words_that_do_not_exist(conditions, message):
     with pytest.raises(DataError, match=message):
         label_rows([records_of("ddi", ["wart"])], labels_of(conditions=conditions))
+    with pytest.raises(DataError, match=message):
+        check_conditions(labels_of("diagnosis", conditions=conditions))
+
+
+def test_words_that_exist_pass_the_check():
+    check_conditions(labels_of(conditions={"mine": {name: name for name in (*CONDITIONS, "other benign", "other malignant")}}))
+    check_conditions(labels_of())
+
+
+def test_the_check_of_words_loads_no_tables():
+    code = "import sys; import lib.data.conditions; assert not {'pandas', 'numpy', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_words_that_meet_no_row_are_noted():
@@ -328,6 +343,12 @@ def test_policies_compared_by_hand():
     assert table["chosen"].xs("all", level="group").tolist() == [False, True, False, True, False, False]
     parts = table.drop("all", level="group").groupby(level=[0, 1])[counts].sum()
     pd.testing.assert_frame_equal(parts.sort_index(), everybody.sort_index())
+
+
+def test_what_a_policy_cannot_keep_apart_is_said():
+    remarks = policy_remarks([records_of("ham10000", ["nevus"], name="vienna"), records_of("ddi", ["melanoma"])])
+    assert len(remarks) == 1 and remarks[0].startswith("vienna: akiec mixes actinic keratosis with Bowen's disease")
+    assert "carcinoma in situ is counted as benign, too" in remarks[0]
 
 
 def test_policies_count_images_that_are_here():

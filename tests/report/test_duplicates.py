@@ -80,7 +80,7 @@ def test_sentences_answer_the_question(world):
     assert describe_pairs(pairs, samples) == [
         "5 pairs of images show one scene: 1 identical, 2 near-duplicate (re-encoded, resized, slightly cropped, mirrored or "
         "turned), 1 named by a published list and 1 alike to the encoder.",
-        "Of these pairs, 3 are filed under two patients, 2 lie in two sources and 1 carry two labels, of which one is probably wrong.",
+        "Of these pairs, 3 are filed under two patients, 2 lie in two sources and 1 carries two labels, of which one is probably wrong.",
         "Each of the 4 pairs of which both images are used lies in one split, so no scene is tested that was seen in training.",
         "Of 1 pair, an image or both were set aside; the list of what is not used gives the reason.",
     ]
@@ -90,3 +90,19 @@ def test_sentences_answer_the_question(world):
     assert describe_pairs(pairs.iloc[:1], samples) == [
         "1 pair of images shows one scene: 1 identical.",
         "The pair of which both images are used lies in one split, so no scene is tested that was seen in training."]
+    stranger = pairs.iloc[2:3].assign(image_id="i0")
+    assert describe_pairs(stranger, samples)[1] == \
+        "It is filed under two patients and carries two labels, of which one is probably wrong."
+
+
+def test_what_two_sources_have_under_one_name(world):
+    _, samples, roots = world
+    pairs = table_of([("i0", "i0", "same name", np.nan, "a", "b", False, True), ("i1", "i1", "same name", np.nan, "a", "b", False, False),
+                      ROWS[1]])
+    assert describe_overlap(count_overlap(pairs, ["a", "b"])) == ["a and b share scenes: 2 images of the one, 3 of the other."]
+    said = describe_pairs(pairs, samples)
+    assert said[0].startswith("3 pairs of images show one scene: 2 under one name in two sources and 1 near-duplicate")
+    assert said[2].startswith("The pair of which both images are used") and said[3].startswith("Of 2 pairs, an image or both")
+    figure = plot_pairs(pairs, samples, roots)
+    assert texts(figure, "doubts") == ["two patients and two sources", "two labels"] and texts(figure).count("not used") == 2
+    assert "2 same name" in " ".join(texts(plot_overlap(count_overlap(pairs, ["a", "b"]))))

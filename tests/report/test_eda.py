@@ -169,3 +169,8 @@ def test_many_long_names(draw, fits):
     for figure in (plot_cells(count_cells(samples, labels, groups)), plot_splits(samples, labels)):
         draw(figure)
         assert fits(figure)
+
+
+def test_sizes_that_hardly_differ():
+    told = describe_cells(pd.DataFrame({"unknown": [100, 103]}, index=["a", "b"]))
+    assert "The largest class, b, has about as many as the smallest, a (103 against 100)." in told

@@ -47,7 +47,7 @@ def differences() -> pd.DataFrame:
     (-0.015, -0.005, "a and real differ by less than the margin of 0.02 in {}; {}, though probably not zero"),
     (-0.01, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
     (0.0, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
-    *((low, high, "a and real cannot be told apart in {}; {} contains zero")
+    *((low, high, "a and real cannot be told apart in {}; {}: the interval contains zero")
       for low, high in ((-0.03, 0.01), (-0.01, 0.03), (-0.03, 0.03), (0.0, 0.05), (-0.02, 0.01))),
     (NAN, 0.1, "a and real cannot be compared in {} (not estimable: no reason given)"),
 ])
@@ -72,7 +72,7 @@ def test_the_words_are_those_of_the_verdict(a, b, margin):
 def test_differences_in_words(differences):
     assert describe_differences(differences, margin=0.02) == [
         "Everybody: oversampled is better than real in sensitivity, by more than the margin of 0.02; difference 0.050 (0.030–0.070).",
-        f"Everybody: {NASTY} and real cannot be told apart in sensitivity; difference 0.010 (−0.030 to 0.050) contains zero.",
+        f"Everybody: {NASTY} and real cannot be told apart in sensitivity; difference 0.010 (−0.030 to 0.050): the interval contains zero.",
         "V–VI: oversampled and real cannot be compared in sensitivity (not estimable: 12 positives, needs 20).",
         f"Unknown: {NASTY} is worse than real in sensitivity, whether by more than the margin of 0.02 cannot be told; "
         "difference −0.030 (−0.050 to −0.010).",

@@ -51,11 +51,13 @@ def test_blocks_per_group_and_nothing_at_all(nulls, draw, fits, texts):
 
 
 def test_gap_against_chance_in_words(nulls):
+    shuffled = ("if patients of the same diagnosis had been put into groups at random, it would be around 0.030, and over 0.060 once in "
+                "20 times")
     assert describe_gap_nulls(nulls) == [
-        "Real: the groups I–II, V–VI are up to 0.110 apart in AUROC (mean over classes); if patients had been put into groups at random, "
-        "it would be around 0.030, and over 0.060 once in 20 times. The gap is more than chance alone explains (p < 0.001).",
-        f"{NASTY}: the groups I–II, V–VI are up to 0.040 apart in AUROC (mean over classes); if patients had been put into groups at "
-        "random, it would be around 0.030, and over 0.060 once in 20 times. The gap is no more than chance alone could give (p = 0.300).",
+        f"Real: the groups I–II, V–VI are up to 0.110 apart in AUROC (mean over classes); {shuffled}. The gap is more than chance alone "
+        "explains (p < 0.001).",
+        f"{NASTY}: the groups I–II, V–VI are up to 0.040 apart in AUROC (mean over classes); {shuffled}. The gap is no more than chance "
+        "alone could give (p = 0.300).",
         "The gap between groups is not estimable for third (1 of 3 groups estimable, needs 2).",
         "Group III–IV left out (12 positives).",
     ]
@@ -79,25 +81,29 @@ def test_equalised_odds_in_words(nulls):
 
 @pytest.fixture
 def worst() -> pd.DataFrame:
-    frame = pd.DataFrame([("real", "V–VI", 0.7, 0.6, 0.8, NAN, NAN, NAN, NAN, "picked"),
-                          (NASTY, "I–II", 0.75, 0.65, 0.85, 0.05, 0.01, 0.09, 0.02, "picked"),
-                          ("third", "V–VI", 0.69, 0.6, 0.8, -0.01, -0.05, 0.03, 0.6, "picked"),
-                          ("fourth", None, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NOT)],
-                         columns=["arm", "group", "value", "low", "high", "difference", "difference_low", "difference_high", "p_value",
-                                  "note"])
+    frame = pd.DataFrame([("real", "V–VI", 0.7, 0.6, 0.8, NAN, NAN, NAN, "picked"),
+                          (NASTY, "I–II", 0.75, 0.65, 0.85, 0.05, 0.01, 0.09, "picked"),
+                          ("third", "V–VI", 0.69, 0.6, 0.8, -0.01, -0.05, 0.03, "picked"),
+                          ("fourth", None, NAN, NAN, NAN, NAN, NAN, NAN, NOT)],
+                         columns=["arm", "group", "value", "low", "high", "difference", "difference_low", "difference_high", "note"])
     return frame.assign(architecture="small_cnn", metric="auroc")
 
 
 def test_worst_group_in_words(worst):
     assert describe_worst(worst, baseline="real") == [
         "Real serves V–VI worst: AUROC (mean over classes) 0.700 (0.600–0.800).",
-        f"{NASTY} serves I–II worst: AUROC (mean over classes) 0.750 (0.650–0.850); against the worst group of real 0.050 (0.010–0.090), "
-        "p = 0.020: better.",
+        f"{NASTY} serves I–II worst: AUROC (mean over classes) 0.750 (0.650–0.850); against the worst group of real 0.050 (0.010–0.090): "
+        "better.",
         "Third serves V–VI worst: AUROC (mean over classes) 0.690 (0.600–0.800); against the worst group of real −0.010 "
-        "(−0.050 to 0.030), p = 0.600: the two cannot be told apart.",
-        "Fourth: the worst group is not estimable (1 of 3 groups estimable, needs 2).", "Picked.",
+        "(−0.050 to 0.030): the two cannot be told apart.",
+        "Fourth: the worst group is not estimable (1 of 3 groups estimable, needs 2).",
+        "The upper end of these intervals allows for the group having been picked, so it may lie further out than that of the same "
+        "group's interval elsewhere.", "Picked.",
     ]
-    assert "p = 0.020: worse." in describe_worst(worst.assign(metric="brier"), baseline="real")[1]
+    upside_down = describe_worst(worst.assign(metric="brier"), baseline="real")
+    assert upside_down[1].endswith("(0.010–0.090): worse.") and upside_down[4].startswith("The lower end of these intervals allows")
+    assert describe_worst(worst.iloc[3:], baseline="real") == [
+        "Fourth: the worst group is not estimable (1 of 3 groups estimable, needs 2)."]
     assert describe_worst(worst.iloc[:0], baseline="real") == ["There are no results."]
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lib.report.gallery import gallery
-from lib.report.headline import headline_record, headline_table, measures_table
+from lib.report.headline import describe_scales, headline_record, headline_table, measures_table
 from lib.report.page import notebook_page
 from lib.report.progress import bar
 
@@ -94,3 +94,12 @@ def test_bar_takes_counts_and_shares(capsys):
     shown = capsys.readouterr().err
     assert shown.count("0/3") == 2 and shown.count("0/2") == 1 and "0/100" in shown
     assert shown.rsplit("\r", 1)[-1] == "" and "\x1b" not in shown        # every bar is gone, none was stacked on another
+
+
+def test_the_scale_of_the_partial_auroc_follows_from_the_study():
+    assert describe_scales(["auroc", "partial_auroc"], minimum_sensitivity=0.8) == [
+        "The partial AUROC at high sensitivity counts only thresholds that find at least 80% of the positives: it runs from 0 to 0.20, and "
+        "guessing gets 0.020."]
+    assert "at least 90% of the positives: it runs from 0 to 0.10, and guessing gets 0.005" in describe_scales(
+        ["partial_auroc"], minimum_sensitivity=0.9)[0]
+    assert describe_scales(["auroc"], minimum_sensitivity=0.8) == []

@@ -32,6 +32,13 @@ def test_power_in_words(given, rest):
     assert describe_power(power(**given)) == [FOUND + rest]
 
 
+def test_a_rough_guess_is_called_one():
+    rough = "a rough guess, as 3 seeds say little about how much training again changes"
+    for given in ({}, {"margin": 0.06}, {"detectable": float("inf")}):
+        assert describe_power(power(note=f"{rough}; for this comparison alone", **given))[0].endswith(f" All this is {rough}.")
+    assert "rough" not in describe_power(power())[0]
+
+
 def test_one_training_says_nothing_of_training_again():
     for margin in (0.02, 0.1):
         sentence = describe_power(power(seeds=1, margin=margin))[0]

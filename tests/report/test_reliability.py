@@ -85,5 +85,8 @@ def test_reliability_in_words():
         "Real, points whose interval misses the line: none for everybody and V–VI.",
         "More, points whose interval misses the line: 3 of 3 for dark (furthest: 10% predicted, 0% observed); none for everybody and V–VI; "
         "tiny is not estimable (12 positives, needs 20).",
+        "Were every probability right, about 1 point in 20 would still miss the line by luck.",
     ]
+    assert "1 point in 10 would" in describe_group_reliability({"real": bins()}, confidence=0.9)[-1]
+    assert len(describe_group_reliability({"real": silent("tiny")})) == 1
     assert describe_group_reliability({}) == ["There are no predictions to compare."]

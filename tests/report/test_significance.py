@@ -171,12 +171,15 @@ def differences(p: float, value: float = 0.04) -> pd.DataFrame:
                          for group in ("all", "V–VI")])
 
 
+COUNTED = "McNemar is counted over trainings, all judged on the same patients: the count of them is no test by itself."
+
+
 def test_tests_that_agree(delong, mcnemar):
     found = {"delong": delong, "mcnemar": mcnemar.iloc[:2], "positives": mcnemar.iloc[:2], "wilcoxon": wilcoxon(8, 0.01)}
     table = compare_tests([Primary(arm="more", group=None)], differences=differences(0.01), **found)
     assert table["finds"].tolist() == ["better"] * 5 and table["p"].iloc[2] == "under 0.05: better in 2 of 2 trainings"
     assert describe_agreement(table) == [
-        "More against real, everybody: interval, DeLong, McNemar, McNemar on positives and Wilcoxon agree: better."]
+        "More against real, everybody: interval, DeLong, McNemar, McNemar on positives and Wilcoxon agree: better.", COUNTED]
 
 
 def test_tests_that_differ_are_told_apart_by_their_questions(delong, mcnemar):
@@ -190,6 +193,7 @@ def test_tests_that_differ_are_told_apart_by_their_questions(delong, mcnemar):
         "More against real, everybody: the tests differ: no difference shown by interval and McNemar on positives; better by DeLong; "
         "not the same in every training by McNemar. Without an answer: Wilcoxon (too few trainings to tell).")
     assert all(word in sentences[1] for word in ("ranking", "threshold", "training again", "different questions"))
+    assert sentences[-1] == COUNTED
 
 
 def test_tests_without_an_answer(delong, mcnemar):
@@ -197,6 +201,7 @@ def test_tests_without_an_answer(delong, mcnemar):
     table = compare_tests([Primary(arm="more", group="V–VI")], differences=differences(NAN), **found)
     assert table["finds"].tolist() == ["not estimable"] * 5
     assert describe_agreement(table)[0].startswith("More against real, V–VI: no test has an answer. Without an answer: interval (not est")
+    assert COUNTED not in describe_agreement(table)
     assert describe_agreement(compare_tests([], differences=differences(0.1), **found)) == ["Nothing was declared against this baseline."]
     worse = compare_tests([Primary(metric="brier", arm="more")], differences=differences(0.01).assign(metric="brier"), **found)
     assert worse["finds"].iloc[0] == "worse"
@@ -208,11 +213,21 @@ def test_multiplicity():
         "4 comparisons of an arm with its baseline, over all measures, groups and networks: 4 with p under 0.05, where chance alone would "
         "give about 0.2.",
         "2 remain when corrected for their number; of findings so corrected, about 1 in 20 at most is expected to be false.",
-        "Remaining for more: everybody in AUROC (mean over classes); V–VI in AUROC (mean over classes).",
+        "Remaining for more: everybody better in AUROC (mean over classes); V–VI better in AUROC (mean over classes).",
     ]
     assert describe_multiplicity(differences(0.04))[1] == "None remains when corrected for their number."
     assert describe_multiplicity(differences(NAN)) == ["There is no comparison to correct."]
     assert multiplicity_table({"differences": rows}).iloc[0].tolist() == ["differences", 4, 4, "0.2", 2]
+    both = pd.concat([differences(0.001), differences(0.001).assign(metric="brier"), differences(0.001, -0.1).assign(metric="f1")])
+    assert describe_multiplicity(both)[-1] == (
+        "Remaining for more: everybody better in AUROC (mean over classes); everybody worse in Brier score and F1 (positive classes); "
+        "V–VI better in AUROC (mean over classes); V–VI worse in Brier score and F1 (positive classes).")
+
+
+def test_what_chance_alone_can_give_where_p_cannot_be_small():
+    few, enough = wilcoxon(3, 0.25), wilcoxon(8, 0.01)
+    table = multiplicity_table({"few": few, "enough": enough, "mixed": pd.concat([few, enough])})
+    assert table["by chance alone, at most"].tolist() == ["0.0", "0.1", "0.1"]
 
 
 def test_no_sentence_says_significant(declared, delong, mcnemar):

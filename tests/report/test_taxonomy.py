@@ -51,6 +51,7 @@ def test_policies_are_drawn_as_counted(policies, draw, texts, fits):
 
 def test_policies_in_words(policies):
     assert describe_policies(policies) == [
+        "Counted are the 200 images present, before the study's own choice of rows.",
         "Disease that is no tumour: leave it out: 40% of 100 images malignant; a class of its own: 20% of 200 images malignant, 100 in a "
         "class of their own; count it as benign: 20% of 200 images malignant (the study's answer).",
         "The answer matters most in V–VI, where 8% to 25% of the images are malignant, and least in I–II (43% to 50%).",
@@ -58,6 +59,22 @@ def test_policies_in_words(policies):
         "malignant; leave it out: 11% of 180 images malignant.",
         "The answer matters most in I–II, where 14% to 43% of the images are malignant, and least in V–VI (8% to 8%).",
     ]
+
+
+def test_small_groups_are_named_not_compared(policies):
+    small = pd.concat([policies, pd.DataFrame([
+        *rows("non-neoplastic", "exclude", False, III_IV=(3, 0, 0, 30)), *rows("non-neoplastic", "separate", False, III_IV=(3, 0, 30, 0)),
+        *rows("non-neoplastic", "benign", True, III_IV=(3, 30, 0, 0))])])
+    told = describe_policies(small)
+    assert "The answer matters most in V–VI, where 8% to 25% of the images are malignant, and least in I–II (43% to 50%)." in told
+    assert "Too few images under at least one answer to compare (fewer than 20): III–IV (3)." in told
+    assert any("matters most in III–IV" in sentence for sentence in describe_policies(small, minimum=3))
+    assert not any("Too few" in sentence for sentence in describe_policies(policies))
+    assert not any("matters most" in sentence for sentence in describe_policies(policies, minimum=500))
+
+
+def test_the_figure_says_which_images_are_counted(policies, texts):
+    assert any("Counted: the 200 images present, before the study's own choice of rows." in text for text in texts(plot_policies(policies)))
 
 
 def test_a_question_that_changes_nothing_takes_no_room(policies, draw, texts, fits):

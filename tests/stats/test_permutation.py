@@ -10,6 +10,7 @@ import pytest
 
 from lib.metrics.registry import MEASURES
 from lib.stats.compare import gaps
+from lib.stats.equalized_odds import equalized_odds
 from lib.stats.evaluate import evaluate
 from lib.stats.permutation import against_null, gap_nulls, in_blocks, shuffle_groups, spread
 
@@ -38,9 +39,34 @@ def test_patients_stay_whole_and_classes_keep_their_patients():
 
 
 def test_a_patient_in_two_groups_counts_as_two():
-    cluster, label, group = np.array(["a", "a", "b", "b"]), np.zeros(4, dtype=int), np.array([0, 1, 0, 0])
+    cluster, label, group = np.array(["a", "a", "b"]), np.zeros(3, dtype=int), np.array([0, 1, 0])
     shuffled = shuffle_groups(cluster, label, group, permutations=300)
-    assert {tuple(row) for row in shuffled} == {(0, 1, 0, 0), (1, 0, 0, 0), (0, 0, 1, 1)}
+    assert {tuple(row) for row in shuffled} == {(0, 1, 0), (1, 0, 0), (0, 0, 1)}
+
+
+def test_patients_change_places_with_those_of_about_as_many_images():
+    # sizes 1, 1, 3, 2 of groups 0, 1, 0, 1 and, of both other sizes, one of group 0 each: these two would have no partner alone
+    sizes, groups = [1, 1, 3, 2, 4, 9], [0, 1, 0, 1, 0, 0]
+    cluster, group = np.repeat(list("abcdef"), sizes), np.repeat(groups, sizes)
+    shuffled = shuffle_groups(cluster, np.zeros(20, dtype=int), group, permutations=200)
+    of_patient = shuffled[:, np.cumsum([0, *sizes[:-1]])]
+    assert {tuple(row) for row in of_patient[:, :2]} == {tuple(row) for row in of_patient[:, 2:4]} == {(0, 1), (1, 0)}
+    assert (of_patient[:, 4:] == 0).all()
+    # where sizes go with groups, nobody has a partner of his size, and all change places
+    shuffled = shuffle_groups(np.repeat(list("abcd"), [1, 1, 4, 4]), np.zeros(10, dtype=int), np.repeat([0, 0, 1, 1], [1, 1, 4, 4]),
+                              permutations=200)
+    assert len(np.unique(shuffled, axis=0)) == 6
+
+
+def test_groups_that_differ_in_images_per_patient_are_noted(make):
+    table = make(per_patient=4)
+    number = table["image_id"].str[-5:].astype(int) % 4
+    fewer = evaluate(table[(table["group"] != "V–VI") | (number == 0)], ["accuracy", "sensitivity"], **OPTIONS)
+    note = "groups differ in images per patient (1.0 to 4.0 on average), which the shuffle allows for only in part"
+    assert gap_nulls(fewer, "accuracy", 20)["note"].str.contains(note, regex=False).all()
+    odds = evaluate(table[(table["group"] != "V–VI") | (number == 0)], ["precision"], **(OPTIONS | {"minimum_positives": 5}))
+    assert equalized_odds(odds, 20)["note"].str.contains(note, regex=False).all()
+    assert not gap_nulls(evaluate(table, ["accuracy"], **OPTIONS), "accuracy", 20)["note"].str.contains("images per patient").any()
 
 
 def test_order_of_rows_changes_nothing():

@@ -32,6 +32,15 @@ def test_where_only_training_varies_it_is_the_power_of_the_t_test():
         assert plan.detectable(seeds=20) == pytest.approx(0.02 * TTestPower().solve_power(nobs=20, alpha=0.05, power=0.8), rel=0.02)
 
 
+def test_training_is_what_the_seeds_show_beyond_the_interaction():
+    # more seeds shrink interaction and training alike; more patients shrink the interaction only
+    mixed = Plan(parts(patients=0.0, interaction=1e-4, seeds=3e-4, degrees=1e6), 0.05, 0.8)
+    bare = Plan(parts(patients=0.0, interaction=0.0, seeds=2e-4, degrees=1e6), 0.05, 0.8)
+    assert mixed.detectable(1e6) == pytest.approx(bare.detectable(), rel=1e-3)
+    whole = Plan(parts(patients=0.0, interaction=0.0, seeds=3e-4, degrees=1e6), 0.05, 0.8)
+    assert mixed.detectable() == pytest.approx(whole.detectable(), rel=0.05)
+
+
 def test_where_only_patients_vary_it_is_the_textbook_sum_of_quantiles():
     plan = Plan(parts(patients=1e-4, interaction=0.0, seeds=math.nan, trainings=1, degrees=1e6), 0.05, 0.9)
     assert plan.detectable() == pytest.approx((1.959964 + 1.281552) * 0.01, rel=1e-3)

@@ -30,8 +30,9 @@ VALUE, BETTER, SAME = [(1, 0, None)], [(1, 1, None), (-1, 0, None)], [(1, 2, Non
 def test_the_quick_count_of_pairs_is_the_measure():
     study = draw_study(SMALL, 0)
     weights = np.random.default_rng(0).integers(0, 3, 40)[study.patient][None].astype(float)
-    quick = count_pairs(study.label, study.p[1, :, :, 1], study.patient, weights)
-    np.testing.assert_allclose(quick, [MEASURES["auroc_positive"](study.label, p, weights=weights, positive=[1]) for p in study.p[1]])
+    quick = count_pairs(study.label, study.p[1, :, :, 1], weights)
+    exact = [MEASURES["auroc_positive"](study.label, p, weights=weights, positive=[1]) for p in study.p[1]]
+    np.testing.assert_allclose(quick, exact, rtol=1e-5)
 
 
 def share_held(report_truth, scenario, world, truths, required=HELD, **questions):
@@ -68,7 +69,8 @@ def test_two_arms(report_truth, scenario, world, rejected):
     held, false = held / STUDIES, np.array(p) < 0.05
     report_truth(f"{scenario}: AUROC", OURS, STUDIES, held[0], *HELD)
     report_truth(f"{scenario}: AUROC difference", OURS, STUDIES, held[1], *HELD)
-    report_truth(f"{scenario}: AUROC, arms alike", "p < 0.05", STUDIES, false.mean(), *rejected)
+    report_truth(f"{scenario}: AUROC, arms alike", "p < 0.05", STUDIES, false.mean(), *rejected,
+                 because="" if rejected == (0.04, 0.06) else "so few patients that the t quantile is a little cautious")
     assert ((held >= HELD[0]) & (held <= HELD[1])).all(), held
     assert rejected[0] <= false.mean() <= rejected[1]
     assert 0.3 <= np.mean(np.array(sign)[false]) <= 0.7                 # as often for either arm
@@ -91,7 +93,8 @@ def test_images_of_a_patient_are_not_independent(report_truth):
             held[int(images)] += low <= auroc_of(1.2) <= high
     patients, images = held / STUDIES
     report_truth("70 patients, 1–6 images each: AUROC", OURS, STUDIES, patients, *HELD)
-    report_truth("70 patients, 1–6 images each, drawn as if independent: wrong", OURS, STUDIES, images, 0.0, 0.90)
+    report_truth("70 patients, 1–6 images each, drawn as if independent: wrong", OURS, STUDIES, images, 0.0, 0.90,
+                 because="that is what clusters are for")
     assert HELD[0] <= patients <= HELD[1] and images < 0.90
 
 
@@ -124,7 +127,8 @@ def test_shares_near_one(report_truth, positives):
     for truth in (0.8, 0.9, 0.97):
         holds = (found["low"] <= truth) & (truth <= found["high"])
         share = float(binom.pmf(np.arange(positives + 1), positives, truth)[holds].sum())
-        report_truth(f"{positives} positives, one network: sensitivity {truth}", OURS, STUDIES, share, HELD[0], 1.0)
+        report_truth(f"{positives} positives, one network: sensitivity {truth}", OURS, STUDIES, share, HELD[0], 1.0,
+                     because="counts move in steps: too often is allowed")
         assert share >= HELD[0], (truth, share)
 
 

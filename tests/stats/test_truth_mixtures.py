@@ -23,17 +23,22 @@ def share_held(trainings, patients, interaction, training):
     return np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0))
 
 
-@pytest.mark.parametrize(("trainings", "required"), [(3, (0.915, 0.98)), (5, (0.935, 0.98)), (8, (0.94, 0.98))])
+FEW = "so few seeds show their spread only roughly; the verdict says so"
+WIDER = "the wider of two intervals counts where the networks differ only in whom they get wrong"
+
+
+@pytest.mark.parametrize(("trainings", "required"), [(3, (0.915, 0.99)), (5, (0.93, 0.985)), (8, (0.93, 0.97))])
 def test_mixtures(report_truth, trainings, required):
-    mixtures = [(p, i, t) for p in (0.1, 0.3, 1) for i in (0, 0.3, 1) for t in (0, 0.3, 1)]
+    mixtures = [(p, i, t) for p in (0, 0.1, 0.3, 1) for i in (0, 0.3, 1) for t in (0, 0.3, 1) if p + i + t > 0]
     held = [share_held(trainings, *mixture) for mixture in mixtures]
-    for name, share in (("least", min(held)), ("most", max(held))):
-        report_truth(f"{trainings} seeds, 27 mixtures of patients and training, {name}", "95 % interval holds", STUDIES, share, *required)
+    for name, share, because in (("least", min(held), FEW), ("most", max(held), WIDER)):
+        report_truth(f"{trainings} seeds, {len(mixtures)} mixtures of patients and training, {name}", "95 % interval holds", STUDIES, share,
+                     *required, because=because)
     assert required[0] <= min(held) and max(held) <= required[1]
     assert 0.94 <= np.mean(held) <= 0.97
 
 
 def test_two_seeds_are_few(report_truth):
     share = min(share_held(2, patients, 0, 1) for patients in (0.1, 0.3, 1))
-    report_truth("2 seeds, mixtures of patients and training, least", "95 % interval holds", STUDIES, share, 0.87, 0.95)
+    report_truth("2 seeds, mixtures of patients and training, least", "95 % interval holds", STUDIES, share, 0.87, 0.95, because=FEW)
     assert 0.87 <= share <= 0.95                                     # the documented weakness, which the verdict's sentence admits

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pytest
 from scipy.stats import norm
 from worlds import World, ask, auroc_of, draw_study
 
@@ -31,21 +30,20 @@ def share_found(world, difference):
     return np.mean([one.value > 0 and one.p_value() < 0.05 for one in found])
 
 
-@pytest.mark.parametrize(("seeds", "patients"), [(3, (90, 60)), (8, (48, 32))])
-def test_a_detectable_difference_is_found(report_truth, seeds, patients):
-    world = World(patients=patients, images=(1, 3), signals=(0.7, 0.7), seeds=seeds, luck=0.1, arm=0.2, own=0.3)
+def test_a_detectable_difference_is_found(report_truth):
+    world = World(patients=(60, 40), images=(1, 2), signals=(0.7, 0.7), seeds=3, luck=0.1, arm=0.2, own=0.3)
     difference = plan_of(world).detectable()
     found = share_found(world, difference)
-    report_truth(f"{sum(patients)} patients, {seeds} seeds: AUROC better by {difference:.3f}", "found", STUDIES, found, *FOUND)
+    report_truth(f"100 patients, 3 seeds: AUROC better by {difference:.3f}", "found", STUDIES, found, *FOUND)
     assert FOUND[0] <= found <= FOUND[1]
 
 
 def test_as_many_patients_as_needed_find_the_difference(report_truth):
-    world = World(patients=(30, 20), images=(1, 3), signals=(0.7, 0.7), seeds=8, luck=0.1, arm=0.2, own=0.3)
+    world = World(patients=(30, 20), images=(1, 2), signals=(0.7, 0.7), seeds=8, luck=0.1, arm=0.2, own=0.3)
     plan, wanted = plan_of(world), 0.11
     enough = next(more for more in np.arange(1, 5, 0.1) if plan.detectable(more) <= wanted)
     larger = dataclasses.replace(world, patients=tuple(round(enough * n) for n in world.patients))
     assert enough > 1.5
     found = share_found(larger, wanted)
-    report_truth(f"{sum(larger.patients)} patients, as many as needed to find {wanted}", "found", STUDIES, found, *FOUND)
+    report_truth(f"{sum(larger.patients)} patients, 8 seeds, as asked for to find {wanted}", "found", STUDIES, found, *FOUND)
     assert FOUND[0] <= found <= FOUND[1]

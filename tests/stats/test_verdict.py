@@ -7,6 +7,7 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from lib.stats.compare import differences
 from lib.stats.evaluate import evaluate
+from lib.stats.power import power_of
 from lib.stats.verdict import declared, give_verdict, give_verdicts, judge, lies_beyond
 from lib.study import Primary
 
@@ -65,7 +67,7 @@ def verdict(table, **changes):
 
 
 def test_better_reads_aloud(make):
-    table = make(lift=1.0, patients=150)
+    table = make(lift=1.0, patients=150, seeds=range(5))
     found = verdict(table)
     expected = differences(evaluate(table, ["auroc"], **OPTIONS), "real").iloc[0]
     assert found.kind == "better" and found.difference.value == pytest.approx(expected["value"])
@@ -73,7 +75,7 @@ def test_better_reads_aloud(make):
     assert found.sentence == (
         f"Better: AUROC (mean over classes) for everybody, arm oversampled against arm real, is {found.arm_value:.3f} against "
         f"{found.baseline_value:.3f}, a difference of +{found.difference.value:.3f} (95 % interval +{found.difference.low:.3f} to "
-        f"+{found.difference.high:.3f}; 450 test images of 150 independent patients or lesions, 3 training runs per arm). "
+        f"+{found.difference.high:.3f}; 450 test images of 150 independent patients or lesions, 5 training runs per arm). "
         "The whole interval lies beyond the 0.02 declared as too small to matter."
     )
 
@@ -95,8 +97,53 @@ def test_group_one_seed_and_several_architectures(make):
     found = verdict(make(seeds=(0,), architectures=("a", "b"), patients=180), group="V–VI", metric="sensitivity")
     assert "sensitivity for group V–VI" in found.sentence and "1 training run per arm" in found.sentence
     assert "leaves out how much training again would change" in found.sentence and found.architecture == "all"
-    two = verdict(make(seeds=range(2)))
-    assert "With only 2 training runs per arm, the interval may be too narrow." in two.sentence
+    for few in (2, 4):
+        found = verdict(make(seeds=range(few)))
+        assert f"With only {few} training runs per arm, the interval may be too narrow: so few show only roughly" in found.sentence
+
+
+def test_one_training_is_about_these_networks(make):
+    for seeds, opening in (((0,), "Better for these trained networks: "), ((0, 1), "Better: ")):
+        assert verdict(make(lift=2.0, patients=150, seed_noise=0.01, seeds=seeds)).sentence.startswith(opening)
+    alike = verdict(make(own_noise=0.01, seed_noise=0.0, seeds=(0,)), margin=0.1)
+    assert alike.sentence.startswith("Equivalent for these trained networks: ")
+    assert verdict(make(patients=30, own_noise=1.0, seeds=(0,)), margin=0.001).sentence.startswith("Cannot tell: ")
+
+
+def calls_alike(seeds=range(3), positives=20, found=15):
+    """Two arms that call every image alike, each with probabilities of its own: all is found, or some is missed."""
+    rng, n = np.random.default_rng(0), 2 * positives
+    y, called = np.repeat([1, 0], positives), np.tile(np.arange(positives) < found, 2) & (np.repeat([1, 0], positives) == 1)
+    called |= (np.arange(n) >= positives) & (np.arange(n) < positives + 5)
+    tables = []
+    for arm in ("real", "oversampled"):
+        for seed in seeds:
+            p = 0.49 * rng.random(n) + 0.5 * called
+            tables.append(pd.DataFrame({
+                "image_id": [f"i{i:03d}" for i in range(n)], "cluster_id": [f"i{i:03d}" for i in range(n)], "split": "test", "arm": arm,
+                "architecture": "a", "seed": seed, "y_true": y, "p_0": 1 - p, "p_1": p, "threshold": 0.5, "group": None}))
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize("seeds", [range(3), range(1)])
+@pytest.mark.parametrize(("metric", "width", "clusters"), [("sensitivity", 1, 20), ("accuracy", 1, 40), ("cohen_kappa", 2, 40)])
+def test_arms_that_never_disagree_are_not_thereby_equivalent(seeds, metric, width, clusters):
+    evaluation = evaluate(calls_alike(seeds), [metric], classes=["b", "m"], positive=["m"], groups=[], resamples=100)
+    primary = Primary(metric=metric, margin=0.02)
+    found, power = give_verdict(evaluation, primary), power_of(evaluation, [primary]).iloc[0]
+    reach = width * (1 - 0.025 ** (1 / clusters))                            # 0 of n patients judged differently
+    assert found.kind == "cannot tell" and found.p_value == 1 and found.p_equivalence > 0.025
+    assert (found.difference.low, found.difference.high) == pytest.approx((-reach, reach))
+    assert power["note"].startswith("not estimable: ") and math.isnan(power["detectable"])
+    assert give_verdict(evaluation, Primary(metric=metric, margin=1.1 * reach)).kind == "equivalent"
+
+
+def test_only_the_same_answers_leave_no_doubt():
+    table = calls_alike()
+    copies = pd.concat([table[table["arm"] == "real"], table[table["arm"] == "real"].assign(arm="oversampled")])
+    found = give_verdict(evaluate(copies, ["sensitivity"], classes=["b", "m"], positive=["m"], groups=[], resamples=100),
+                         Primary(metric="sensitivity", margin=0.02))
+    assert (found.difference.low, found.difference.high) == (0, 0) and found.kind == "equivalent"
 
 
 def test_too_few_positives_cannot_tell(make):

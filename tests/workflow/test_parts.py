@@ -51,6 +51,7 @@ def pretend_made(plan, job, content="x"):
     ({"data.sources.0": {"dataset": "ham10000"}, "data.sources.1": {"dataset": "isic_2019", "role": "test_only"}},
      r"share images: .*shared_images: first_source"),
     ({"classifier.arms": ["real", "oversampled", "classical", "clasical"]}, r"-p classifier\.arms  classifier\.arms: .*classical"),
+    ({"labels.conditions": {"clinic": {"x": "navus"}}},         r"labels\.conditions.*nevus"),
     ({"classifier.architectures": ["resnet19"]},                r"classifier\.architectures: .*resnet18"),
     ({"statistics.metrics": ["auROC2"]},                        r"no metric is called 'auROC2'; did you mean auroc"),
     ({"labels.positive": [], "statistics.primary": {"metric": "sensitivity"}}, r"name them in labels\.positive"),

@@ -9,7 +9,8 @@ import pandas as pd
 
 from lib.data.adapters.names import archive_ids, find_images, image_stems, named_diagnoses, table_of
 from lib.data.columns import parse_age, parse_text, pick_columns, read_csv
-from lib.data.errors import DataError, shorten
+from lib.data.diagnosis_tables import from_table
+from lib.data.errors import DataError, counted, shorten
 from lib.data.folders import list_images
 from lib.data.info import INFO
 from lib.data.records import Records, assemble
@@ -32,7 +33,7 @@ def read(
     columns = {
         "image_id":  archive_ids(stems),
         "file":      find_images(listing, stems),
-        "diagnosis": named_diagnoses(_diagnoses(table, names, path), info),
+        "diagnosis": _diagnoses(table, names, path),
         **({"age": parse_age(table[names["age"]], zero_is_null=False)} if "age" in names else {}),
         **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
         **{ours: table[names[ours]] for ours in ("lesion_id", "patient_id") if ours in names},
@@ -40,8 +41,8 @@ def read(
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
     withheld = int((columns["diagnosis"] == "").sum())
-    notes = [f"{source.title}: {withheld:,} images have no diagnosis in {path.name}; under labels.column: diagnosis, write \"\" into "
-             "labels.exclude to leave them out on purpose"] if withheld else []
+    notes = [f"{source.title}: {counted(withheld, 'image has', 'images have')} no diagnosis in {path.name}; under "
+             "labels.column: diagnosis, write \"\" into labels.exclude to leave them out on purpose"] if withheld else []
     if "lesion_id" not in names and "patient_id" not in names:
         notes.append(f"{source.title}: {path.name} names neither lesions nor patients, so every image counts as a patient of its own, and "
                      "pictures of one lesion may lie in two splits; use a table with lesion_id")
@@ -51,17 +52,25 @@ def read(
 
 
 def _diagnoses(table: pd.DataFrame, names: dict[str, str], where: Path) -> pd.Series:
-    """The single column, or the deepest level of the hierarchy that is not empty."""
+    """The single column, or the deepest level of the hierarchy that the taxonomy has a word for, else the deepest there is.
+
+    New subtypes of a known condition ("Basal cell carcinoma, Nodular") thus are what the level above says; the levels themselves are
+    kept as columns.
+    """
+    info = INFO["bcn20000"]
     if "diagnosis" in names:
-        return table[names["diagnosis"]]
+        return named_diagnoses(table[names["diagnosis"]], info)
     levels = [level for level in _LEVELS if level in table]
     if not levels:
         raise DataError(f"{where}: no column for diagnosis; looked for diagnosis_1 to diagnosis_5, diagnosis or dx, the file has "
                         f"{shorten(list(table.columns), 30)}")
-    deepest = table[levels[0]]
-    for level in levels[1:]:
-        deepest = deepest.where(deepest != "", table[level])
-    return deepest
+    worded, deepest = (pd.Series("", index=table.index, dtype=object) for _ in range(2))
+    for level in levels:
+        terms = named_diagnoses(table[level], info).astype(object)
+        known = {term for term in terms.unique() if term and from_table(info.name, term) is not None}
+        worded = worded.where((worded != "") | ~terms.isin(known), terms)
+        deepest = deepest.where(deepest != "", terms)
+    return worded.where(worded != "", deepest)
 
 
 def _domain(image_type: str) -> str:

@@ -36,9 +36,9 @@ def read(
         "malignant":  _yes_or_no(table[names["malignant"]], names["malignant"], path),
         "tone_group": parse_tone_group(table[names["tone_group"]], path),
     }
-    notes = [f"{source.title}: {info.notes[0]}", f"{source.title}: {info.notes[1]}"]
+    notes = []
     if source.role != "test_only":
-        notes.append(f"{source.title}: {info.notes[2]} Give it `role: test_only`, so that it never reaches training; as it is, "
+        notes.append(f"{source.title}: {info.notes[0]} Give it `role: test_only`, so that it never reaches training; as it is, "
                      "part of it trains the classifier that the rest judges.")
     return assemble(source, info, root, columns, listing=listing, notes=notes)
 

@@ -28,4 +28,4 @@ def read(
         "tone":      parse_tone(table[names["tone"]], path),
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
-    return assemble(source, info, root, columns, listing=listing, notes=[f"{source.title}: {info.notes[1]}"])
+    return assemble(source, info, root, columns, listing=listing)

@@ -32,4 +32,4 @@ def read(
         **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
-    return assemble(source, info, root, columns, listing=listing, notes=[f"{source.title}: {info.notes[0]}"])
+    return assemble(source, info, root, columns, listing=listing)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from lib.data.columns import parse_age, parse_text, parse_tone, pick_columns, read_csv
-from lib.data.errors import DataError, shorten
+from lib.data.errors import DataError, counted, shorten
 from lib.data.folders import Listing, leaves_root, lies_inside, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, add_extras, assemble
@@ -54,6 +54,10 @@ def _from_folders(source: Source, root: Path, listing: Listing) -> Records:
         "diagnosis": [path[depth] if len(path) > depth + 1 else "" for path in parts],
     }
     reasons = {row: "lies in no class folder" for row, path in enumerate(parts) if len(path) <= depth + 1}
+    if files and len(reasons) == len(files):
+        all_of = "the one image" if len(files) == 1 else f"all {len(files):,} images"
+        raise DataError(f"{source.title}: {all_of} in {root} {'lies' if len(files) == 1 else 'lie'} in no class folder "
+                        f"(first: {files[0]}). Expected {info.layout}")
     return assemble(source, info, root, columns, listing=listing, reasons=reasons, notes=notes)
 
 
@@ -83,9 +87,6 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
         **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
         **{ours: table[names[ours]] for ours in ("patient_id", "lesion_id", "domain") if ours in names},
     }
-    if "lesion_id" in names and "patient_id" in names:     # a lesion number may start again with each patient
-        lesions = table[names["lesion_id"]]
-        columns["lesion_id"] = (table[names["patient_id"]] + "/" + lesions).where(lesions != "", "")
     reasons = {row: why for row, (_, why) in enumerate(resolved) if why}
     if "mask" in names:
         masks = [listing.resolve(text) if text else (None, None) for text in table[names["mask"]]]
@@ -98,8 +99,9 @@ def _from_table(source: Source, root: Path, listing: Listing) -> Records:
     notes = [] if "patient_id" in names or "lesion_id" in names else [_own_patient_note(source)]
     extra = len(set(listing.files) - set(files) - set(columns["mask"]))
     if extra:
-        notes.append(f"{source.title}: {extra:,} image files in the folder are not in {source.table} and are not used")
-    return assemble(source, info, root, columns, listing=listing, reasons=reasons, notes=notes)
+        notes.append(f"{source.title}: {counted(extra, 'image file in the folder is', 'image files in the folder are')} not in "
+                     f"{source.table} and not used")
+    return assemble(source, info, root, columns, listing=listing, reasons=reasons, notes=notes, lesions_by_patient=True)
 
 
 def _own_patient_note(source: Source) -> str:

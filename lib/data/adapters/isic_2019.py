@@ -39,7 +39,7 @@ def read(
         "image_id":  ids,
         "file":      find_images(listing, stems),
         "diagnosis": codes.map(info.diagnoses).fillna(""),
-        **({"lesion_id": facts["lesion_id"].fillna("")}),
+        "lesion_id": facts["lesion_id"].fillna(""),
         **({"age": parse_age(facts["age"], zero_is_null=True)} if "age" in facts else {}),      # HAM10000's 0 is unknown
         **{ours: parse_text(facts[ours].fillna("")) for ours in ("sex", "site") if ours in facts},
     }

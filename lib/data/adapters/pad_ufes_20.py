@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib.data.columns import parse_age, parse_text, parse_tone, pick_columns, read_csv
+from lib.data.errors import counted
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, assemble
@@ -31,10 +32,11 @@ def read(
         "diagnosis":  table[names["diagnosis"]].replace(info.diagnoses),
         "tone":       parse_tone(table[names["tone"]], path),
         "patient_id": patients,
-        "lesion_id":  (patients + "/" + lesions).where(lesions != "", ""),
+        "lesion_id":  lesions,
         **({"age": parse_age(table[names["age"]], zero_is_null=False)} if "age" in names else {}),
         **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
-    notes = [f"{source.title}: {shared:,} lesion numbers belong to several patients; {info.notes[0]}"] if shared else []
-    return assemble(source, info, root, columns, listing=listing, notes=notes)
+    notes = [f"{source.title}: {counted(shared, 'lesion number belongs', 'lesion numbers belong')} to several patients; so a lesion is a "
+             "patient and a lesion number together"] if shared else []
+    return assemble(source, info, root, columns, listing=listing, notes=notes, lesions_by_patient=True)

@@ -36,9 +36,11 @@ ENTRY = DatasetInfo(
     },
     layout="the ISIC Archive's metadata.csv (or Figshare's bcn_20k_train.csv) with the images anywhere below it",
     notes=(
-        "1,156 images of the archive have no diagnosis: they were the test of a challenge and their answers are withheld.",
-        "diagnosis is the most detailed of diagnosis_1 to diagnosis_5; vascular lesions have none beyond diagnosis_2.",
-        "Figshare's table calls solar lentigo and seborrheic keratosis both BKL, read as seborrheic_keratosis.",
         "Most of it is in ISIC 2019.",
+    ),
+    reader_notes=(
+        "1,156 images of the archive have no diagnosis: they were the test of a challenge and their answers are withheld.",
+        "diagnosis is the most detailed of diagnosis_1 to diagnosis_5 whose word is known; vascular lesions have none beyond diagnosis_2.",
+        "Figshare's table calls solar lentigo and seborrheic keratosis both BKL, read as seborrheic_keratosis.",
     ),
 )

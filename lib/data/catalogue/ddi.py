@@ -28,9 +28,11 @@ ENTRY = DatasetInfo(
     },
     layout="ddi_metadata.csv with the images <number>.png anywhere below it",
     notes=(
+        "It is small, biopsied and balanced over skin tones: made to judge a classifier, not to train one.",
+    ),
+    reader_notes=(
         "Skin tone is a pair of Fitzpatrick types (12, 34, 56), never a single type: it is kept as tone_group, and tone stays unknown.",
         "Patients are not named although some have several images: every image counts as a patient of its own.",
-        "It is small, biopsied and balanced over skin tones: made to judge a classifier, not to train one.",
         "actinic-keratosis is marked benign, atypical-spindle-cell-nevus-of-reed malignant; both as released.",
     ),
 )

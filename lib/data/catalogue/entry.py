@@ -25,4 +25,6 @@ class DatasetInfo:
     counts:    dict[str, int]             = field(default_factory=dict)   # "rows", "patients", "lesions", "<column> <value>"
     local_ids: bool                       = False           # its patient numbers mean nothing outside its folder, and one person inside
     layout:    str                        = ""              # what the folder must look like, for error messages
-    notes:     tuple[str, ...]            = ()
+    notes:     tuple[str, ...]            = ()              # for those who write studies and adapters
+    reader_notes: tuple[str, ...]         = ()              # what every reader of a report must know; shown with each source
+    policy_notes: tuple[str, ...]         = ()              # as reader_notes, and shown again where the policies are described

@@ -29,6 +29,8 @@ ENTRY = DatasetInfo(
     layout="fitzpatrick17k.csv with the images <md5hash>.jpg anywhere below it",
     notes=(
         "Its 114 labels are kept as they are; a study maps them, or uses three_partition_label or nine_partition_label.",
+    ),
+    reader_notes=(
         "Patients are not named: every image counts as a patient of its own.",
         "The release holds addresses, not images: what was never fetched is counted as missing.",
     ),

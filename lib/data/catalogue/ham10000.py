@@ -40,10 +40,13 @@ ENTRY = DatasetInfo(
         "diagnosis dermatofibroma": 115,
     },
     layout="HAM10000_metadata.csv beside HAM10000_images_part_1 and _part_2 and, optionally, a folder of *_segmentation.png masks",
-    notes=(
+    reader_notes=(
         "Patients are not named: the lesion stands for the patient, so two lesions of one person may lie in two splits.",
-        "akiec mixes actinic keratosis with in-situ squamous cell carcinoma (Bowen's disease); it is read as actinic_keratosis.",
         "bkl is benign keratosis (seborrheic keratosis, solar lentigo, lichen-planus-like keratosis), read as seborrheic_keratosis.",
         "No skin type was annotated. An age of 0 means unknown.",
+    ),
+    policy_notes=(
+        "akiec mixes actinic keratosis with Bowen's disease (squamous cell carcinoma in situ) and is read as actinic keratosis as a whole, "
+        "so wherever actinic keratosis is counted as benign, carcinoma in situ is counted as benign, too.",
     ),
 )

@@ -23,17 +23,19 @@ ENTRY = DatasetInfo(
     },
     required=("image_id",),
     diagnoses=CODES,
-    counts={
+    counts={            # rows as published; those by diagnosis as widely reported, not checked against the release
         "rows": 25_331,
         "diagnosis nevus": 12_875, "diagnosis melanoma": 4_522, "diagnosis basal_cell_carcinoma": 3_323,
         "diagnosis seborrheic_keratosis": 2_624, "diagnosis actinic_keratosis": 867, "diagnosis squamous_cell_carcinoma": 628,
         "diagnosis vascular": 253, "diagnosis dermatofibroma": 239,
     },
     layout="ISIC_2019_Training_GroundTruth.csv and ISIC_2019_Training_Metadata.csv beside a folder ISIC_2019_Training_Input",
-    notes=(
+    notes=(                     # the adapter shows the first two
         "It holds all of HAM10000 and much of BCN20000; a study that uses either beside it would count images twice.",
         "Patients are not named: the lesion stands for the patient, and an image without a lesion for itself.",
-        "bkl is benign keratosis (seborrheic keratosis, solar lentigo, lichen-planus-like keratosis), read as seborrheic_keratosis.",
         "Some images are called <id>_downsampled; the id without that word is the ISIC Archive's.",
+    ),
+    reader_notes=(
+        "bkl is benign keratosis (seborrheic keratosis, solar lentigo, lichen-planus-like keratosis), read as seborrheic_keratosis.",
     ),
 )

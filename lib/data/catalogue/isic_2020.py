@@ -33,9 +33,11 @@ ENTRY = DatasetInfo(
     },
     layout="ISIC_2020_Training_GroundTruth_v2.csv with the images of ISIC_2020_Training_JPEG.zip anywhere below it",
     notes=(
+        "The first table (without _v2) names no lesions.",
+        "425 pairs are published as duplicates (ISIC_2020_Training_Duplicates.csv); data.duplicates.pairs reads such a list.",
+    ),
+    reader_notes=(
         "unknown means benign without a name: 27,124 images are called benign, but not what they are: a target and no condition.",
         "It has no dermatofibroma, basal or squamous cell carcinoma, actinic keratosis or vascular lesion.",
-        "425 pairs are published as duplicates (ISIC_2020_Training_Duplicates.csv); data.duplicates.pairs reads such a list.",
-        "The first table (without _v2) names no lesions.",
     ),
 )

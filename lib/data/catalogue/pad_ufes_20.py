@@ -36,14 +36,13 @@ ENTRY = DatasetInfo(
     },
     mask_suffix="_mask",
     counts={
-        "rows": 2_298, "patients": 1_373, "lesions": 1_891,             # keyed on the patient; 1,641 bare lesion numbers
+        "rows": 2_298, "patients": 1_373, "lesions": 1_891,             # by patient and lesion number together; 1,641 lesion numbers
         "diagnosis basal_cell_carcinoma": 845, "diagnosis actinic_keratosis": 730, "diagnosis nevus": 244,
         "diagnosis seborrheic_keratosis": 235, "diagnosis squamous_cell_carcinoma": 192, "diagnosis melanoma": 52,
         "tone 1": 153, "tone 2": 876, "tone 3": 392, "tone 4": 62, "tone 5": 10, "tone 6": 1, "tone unknown": 804,
     },
     layout="metadata.csv beside a folder images (sub-folders imgs_part_1 … are fine) and, optionally, a folder of *_mask.png masks",
-    notes=(
-        "Lesions are keyed on patient and lesion together, because a lesion number may belong to several patients.",
+    reader_notes=(
         "The 804 rows without a skin type are the unbiopsied ACK, NEV and SEK: leaving them out shifts the share of every diagnosis.",
         "Squamous cell carcinoma includes Bowen's disease.",
     ),

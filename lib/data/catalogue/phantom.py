@@ -26,5 +26,5 @@ ENTRY = DatasetInfo(
     required=("image_id", "file", "diagnosis", "tone", "patient_id", "lesion_id", "domain"),
     mask_suffix="_mask",
     layout="metadata.csv with the images and masks it names, as lib.phantom.world.write_dataset makes them",
-    notes=("Drawn by a model, not photographed: nothing measured on them is a statement about people.",),
+    reader_notes=("Drawn by a model, not photographed: nothing measured on them is a statement about people.",),
 )
