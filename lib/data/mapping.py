@@ -84,7 +84,7 @@ def empty_classes(
             sought = " or ".join(map(repr, wanted)) or "(nothing: its list is empty)"
             raise DataError(f"class {label!r} has no image: no row has {labels.column} {sought}; there are {shorten(found, 30)}. "
                             "Correct labels.classes or take the class out")
-        why = "the folder lacks their images or they were refused (see the account of missing and refused images)"
+        why = "the folder lacks their images, or they were refused or excluded (see the account)"
         if limited:
             why += ", or data.rows keeps too few: raise it or take it out"
         raise DataError(f"class {label!r} has no image: {listed:,} rows are listed as {' or '.join(map(repr, wanted))}, but {why}")

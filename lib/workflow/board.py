@@ -32,7 +32,7 @@ class Board:
             self.live.start()
         else:
             stale = sum(row["state"] == "waiting" for row in self.rows.values())
-            print(f"{study.name}: {len(jobs)} jobs, {stale} to run", flush=True)
+            print(f"{study.name}: {len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, {stale} to run", flush=True)
 
     def update(self, events: list[dict]) -> None:
         """Take in new events."""

@@ -31,7 +31,8 @@ ENTRY = DatasetInfo(
     },
     layout="ISIC_2019_Training_GroundTruth.csv and ISIC_2019_Training_Metadata.csv beside a folder ISIC_2019_Training_Input",
     notes=(                     # the adapter shows the first two
-        "It holds all of HAM10000 and much of BCN20000; a study that uses either beside it would count images twice.",
+        "It holds all of HAM10000 and much of BCN20000: pool it with either only under data.shared_images: first_source, which uses each "
+        "shared image once.",
         "Patients are not named: the lesion stands for the patient, and an image without a lesion for itself.",
         "Some images are called <id>_downsampled; the id without that word is the ISIC Archive's.",
     ),
