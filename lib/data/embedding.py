@@ -101,7 +101,8 @@ def _key(processor: Any, model: Any, random: set[str]) -> str:
     """Of the weights themselves, wherever they came from, and of how pictures are made ready."""
     import torch
 
-    digest = hashlib.sha256(json.dumps([processor.to_dict(), model.config.to_dict(), _BATCH], sort_keys=True, default=str).encode())
+    config = {key: value for key, value in model.config.to_dict().items() if key[0] != "_" and key != "transformers_version"}
+    digest = hashlib.sha256(json.dumps([processor.to_dict(), config, _BATCH], sort_keys=True, default=str).encode())
     for name, values in sorted(model.state_dict().items()):
         if name in random:
             continue

@@ -80,12 +80,17 @@ def test_the_cache_is_by_content_model_and_transform(images, encoder, tmp_path, 
     assert asked == [30, 10]
     embed(table, roots, save_encoder(tmp_path / "other", seed=1), cache=cache)              # other weights
     embed(table, roots, save_encoder(tmp_path / "larger", seed=0, size=64), cache=cache)    # another transform
-    assert asked == [30, 10, 40, 40] and len(list(cache.glob("embeddings-*.npz"))) == 3
+    shutil.copytree(encoder, tmp_path / "moved")
+    embed(table, roots, str(tmp_path / "moved"), cache=cache)                                # the same encoder in another place
+    shutil.copytree(encoder, tmp_path / "shifted")
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}, image_mean=[0.4] * 3).save_pretrained(tmp_path / "shifted")
+    embed(table, roots, str(tmp_path / "shifted"), cache=cache)                              # the same weights, other pixels
+    assert asked == [30, 10, 40, 40, 40] and len(list(cache.glob("embeddings-*.npz"))) == 4
     for damage in (lambda path: path.write_bytes(b""), lambda path: path.write_bytes(path.read_bytes()[:200])):
         for path in cache.glob("embeddings-*.npz"):
             damage(path)
         assert embed(table, roots, encoder, cache=cache) == pytest.approx(again[np.argsort(order)], abs=1e-5)
-    assert asked[4:] == [40, 40]
+    assert asked[5:] == [40, 40]
 
 
 def test_similar_vectors_equal_the_pairs_counted_one_by_one(monkeypatch):

@@ -375,10 +375,11 @@ def test_near_duplicates_share_a_cluster_through_others_and_stay_whatever_their_
     pictures = {f"{'ab'[k % 2]}/{k}.png": picture for k, picture in enumerate(twelve)}
     pictures["a/flipped.png"] = COPIES["left-right, JPEG 50"](twelve[0])
     pictures["b/small.png"] = COPIES["half the size, JPEG 70"](COPIES["left-right"](twelve[0]))
-    folders = {"m": ("image_folder", put(tmp_path / "m", pictures))}
-    plain = bring(folders, AB)
+    folders, options = {"m": ("image_folder", put(tmp_path / "m", pictures))}, {"m": {"max_quarantined": 0.1}}
+    (tmp_path / "m" / "a" / "00.png").write_bytes(b"refused, and no other picture takes its place")
+    plain = bring(folders, AB, options=options)
     assert plain.samples["cluster_id"].nunique() == 14 and not len(plain.pairs)
-    intake = bring(folders, AB, duplicates=Duplicates())
+    intake = bring(folders, AB, options=options, duplicates=Duplicates())
     assert check_account(intake).loc["m", "used"] == 14
     cluster = intake.samples.set_index("image_id")["cluster_id"]
     assert cluster.nunique() == 12 and cluster[["a/0.png", "a/flipped.png", "b/small.png"]].nunique() == 1
@@ -386,7 +387,7 @@ def test_near_duplicates_share_a_cluster_through_others_and_stay_whatever_their_
         ["a/0.png", "a/flipped.png", "near", True], ["a/0.png", "b/small.png", "near", False],
         ["a/flipped.png", "b/small.png", "near", False]]
     for threads in (2, 5):
-        again = bring(folders, AB, duplicates=Duplicates(), threads=threads)
+        again = bring(folders, AB, options=options, duplicates=Duplicates(), threads=threads)
         pd.testing.assert_frame_equal(again.pairs, intake.pairs)
         pd.testing.assert_frame_equal(again.samples, intake.samples)
 
