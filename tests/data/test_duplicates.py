@@ -48,6 +48,10 @@ def find(images, prints=None, *, root=Path("nowhere"), threads=1, **settings):
 
 # ── planted duplicates ───────────────────────────────────────────────────────────────────────────────────────────
 
+DOUBLE = [name for name in COPIES if ", " in name]
+SINGLE = [name for name in COPIES if name not in DOUBLE]
+
+
 def plant(originals, report_truth, scenario):
     """Copies of every original, kind by kind, looked for among all originals."""
     count = len(originals)
@@ -58,10 +62,11 @@ def plant(originals, report_truth, scenario):
         right = (one % count) == (other % count)
         found[name] = right.sum() / count
         false[name] = len({*(one[~right] % count), *(other[~right] % count)}) / count
-    worst = min(found, key=found.get)
-    report_truth(scenario, f"share of copies found, worst kind: {worst}", count, found[worst], 0.95, 1)
+    for changes, kinds, least in (("one change", SINGLE, 0.95), ("several changes at once", DOUBLE, 0.90)):
+        worst = min(kinds, key=found.get)
+        report_truth(scenario, f"share of copies found, {changes}, worst kind: {worst}", count, found[worst], least, 1)
+        assert found[worst] >= least, found
     report_truth(scenario, "share of originals joined with a stranger, worst kind", count, max(false.values()), 0, 0.01)
-    assert min(found.values()) >= 0.95, found
     assert max(false.values()) <= 0.01, false
 
 
