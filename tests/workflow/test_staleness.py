@@ -47,9 +47,9 @@ def test_plumbing_makes_nothing_stale(finished):
 
 
 def test_statistics_source_reruns_only_statistics(finished):
-    finished.edit("lib/stats/verdict.py", "from __future__ import annotations\n", "from __future__ import annotations\nMARK = 1\n")
+    finished.edit("lib/stats/power.py", "from __future__ import annotations\n", "from __future__ import annotations\nMARK = 1\n")
     assert "09_statistics" in finished.run("--status").stdout
-    assert "lib.stats.verdict changed" in finished.run("--status").stdout
+    assert "lib.stats.power changed" in finished.run("--status").stdout
     assert rerun(finished) == {"09_statistics"}
 
 
