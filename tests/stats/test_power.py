@@ -47,12 +47,14 @@ def test_where_only_patients_vary_it_is_the_textbook_sum_of_quantiles():
     assert plan.detectable(4) == pytest.approx((1.959964 + 1.281552) * 0.005, rel=1e-3)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.integers(2, 9), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0.55, 0.95))
 def test_more_of_anything_finds_smaller_differences(trainings, patients, interaction, seeds, power):
     plan = Plan(parts(trainings=trainings, patients=patients, interaction=interaction, seeds=seeds + 0.01), 0.05, power)
     now = plan.detectable()
-    assert now > 0 and plan.detectable(2.0) <= now * 1.0001
+    assert now > 0
+    if trainings > 5:       # with few, degrees of freedom shrink towards S − 1 as patients weigh less, and the quantile grows
+        assert plan.detectable(2.0) <= now * 1.0001
     assert plan.detectable(seeds=trainings + 1) <= now * 1.0001
     assert dataclasses.replace(plan, power=0.97).detectable() > now
     assert dataclasses.replace(plan, level=0.01).detectable() > now
