@@ -8,22 +8,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_study import STUDY as GOOD
 
 from lib.study import ROOT, Study, StudyError, fingerprint, load_study, place_of
 from lib.study.file import parse_override
-
-GOOD = """\
-name: tiny
-title: A tiny study
-data:
-  sources:
-    - dataset: phantom
-      phantom: {patients: 5}
-labels:
-  classes:
-    a: [x]
-    b: [y, z]
-"""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib.data.errors import DataError, shorten
+from lib.data.errors import DataError, counted, shorten
 from lib.data.formats import signature
 
 _TONES = {spelling: n for n, roman in enumerate(("I", "II", "III", "IV", "V", "VI"), 1) for spelling in (str(n), f"{n}.0", roman)}
@@ -48,8 +48,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     for number, cells in zip(lines[1:], body, strict=True):
         if len(cells) != width:
             if len(cells) < width or any(cells[width:]):
-                raise DataError(f"{path}: line {number} has {len(cells)} cells, the header names {width}; repair the line, or put a cell "
-                                f"that holds a {_SEPARATORS[separator]} in quotation marks")
+                raise DataError(f"{path}: line {number} has {counted(len(cells), 'cell')}, the header names {width}; repair the line, or "
+                                f"put a cell that holds a {_SEPARATORS[separator]} in quotation marks")
             del cells[width:]
         if cells == header and len(header) > 1:
             raise DataError(f"{path}: line {number} repeats the header, as if two tables were put together; take the line out")
@@ -165,3 +165,13 @@ def parse_text(values: pd.Series) -> pd.Series:
     """Lower-case text; empty, "unknown", "N/A" and the like are null."""
     text = values.astype(str).str.strip().str.lower()
     return text.mask(text.isin(UNKNOWN_WORDS))
+
+
+def parse_person(
+    table:        pd.DataFrame,         # text
+    names:        Mapping[str, str],    # of pick_columns
+    zero_is_null: bool,                 # see parse_age
+) -> dict[str, pd.Series]:
+    """Age, sex and site, those of them that the table has."""
+    age = {"age": parse_age(table[names["age"]], zero_is_null)} if "age" in names else {}
+    return age | {ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names}

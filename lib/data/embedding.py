@@ -39,11 +39,10 @@ def embed(
 
     Raises DataError where the encoder is not there or is no image model, and where an image can no longer be read.
     """
-    processor, model, random = _load(encoder)
-    key = _key(processor, model, random)
+    processor, model, random = load_image_model(encoder)
     if cache is None:
         return _encode(images, roots, processor, model, threads)
-    cache = Path(cache)
+    cache, key = Path(cache), _key(processor, model, random)
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"embeddings-{key}.npz"
     with FileLock(cache / f"embeddings-{key}.lock"):
@@ -70,8 +69,16 @@ def similar_vectors(
     return i.astype(np.int64), j.astype(np.int64), distance.round(4)
 
 
-def _load(encoder: str) -> tuple[Any, Any, set[str]]:
-    """Processor, model, and the weights that its files lack, which are random (a pooler, as a rule)."""
+def load_image_model(
+    encoder: str,                                           # Hub id or folder
+    *,
+    key:     str = "data.duplicates.encoder",               # of the study, for messages
+    instead: str = ", or leave `encoder` out",              # what else could be done, for messages
+) -> tuple[Any, Any, set[str]]:
+    """Processor, model (in evaluation mode, on the CPU), and the weights that its files lack, which are random (a pooler, as a rule).
+
+    Raises DataError where it is not there, is no image model or lacks other weights.
+    """
     import transformers
 
     name, loud = str(Path(encoder).expanduser()), transformers.logging.get_verbosity()
@@ -84,15 +91,15 @@ def _load(encoder: str) -> tuple[Any, Any, set[str]]:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         wanted = encoder if encoder.count("/") == 1 and encoder[0] not in "./~" else "ORGANISATION/MODEL"
         raise DataError(
-            f"data.duplicates.encoder: {encoder!r} cannot be loaded ({first[:200]}). It must be a folder with an image model of "
-            f"transformers, or a Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download {wanted} "
-            "--local-dir FOLDER), bring the folder here and write its path, or leave `encoder` out") from None
+            f"{key}: {encoder!r} cannot be loaded ({first[:200]}). It must be a folder with an image model of transformers, or a "
+            f"Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download {wanted} "
+            f"--local-dir FOLDER), bring the folder here and write its path{instead}") from None
     finally:
         transformers.logging.set_verbosity(loud)
     random = set(told["missing_keys"])
     lost = sorted(key for key in random if "pooler" not in key)
     if lost:
-        raise DataError(f"data.duplicates.encoder: {encoder!r} lacks {len(lost):,} of its weights (first: {lost[0]}); what it sees would "
+        raise DataError(f"{key}: {encoder!r} lacks {len(lost):,} of its weights (first: {lost[0]}); what it sees would "
                         "be random. Fetch it again, or choose another")
     return processor, model.eval(), random
 
@@ -119,7 +126,7 @@ def _encode(images: pd.DataFrame, roots: Mapping[str, Path], processor: Any, mod
     with torch.inference_mode():
         for pictures in _batches(images, roots, threads):
             pixels = processor(images=pictures, return_tensors="pt")["pixel_values"].to(device)
-            vectors = _pooled(model, pixels).float()
+            vectors = pooled(model, pixels).float()
             parts.append(torch.nn.functional.normalize(vectors, dim=1).cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
 
@@ -137,7 +144,7 @@ def _batches(images: pd.DataFrame, roots: Mapping[str, Path], threads: int) -> I
             yield list(pool.map(read, rows[start:start + _BATCH]))
 
 
-def _pooled(model: Any, pixels: Any) -> Any:
+def pooled(model: Any, pixels: Any) -> Any:
     """[B, D]. A pooler is not asked: many checkpoints come without its weights, and it would be random."""
     if hasattr(model, "get_image_features"):
         features = model.get_image_features(pixel_values=pixels)

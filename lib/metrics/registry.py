@@ -35,6 +35,7 @@ class Measure:
     rests_on:         Literal["images", "classes", "positives", "negatives", "both"]    # what there must be enough of
     options:          tuple[str, ...]                           # of the keywords of __call__: those it takes
     higher_is_better: bool = True
+    lowest:           float = 0.0                               # where its scale begins; it ends at 1, that of a partial area at its width
 
     @property
     def needs_positive(self) -> bool:
@@ -45,6 +46,10 @@ class Measure:
     def needs_threshold(self) -> bool:
         """Whether the table must hold a threshold."""
         return "threshold" in self.options
+
+    def limits(self, minimum_sensitivity: float) -> tuple[float, float]:
+        """The ends of its scale."""
+        return self.lowest, 1 - minimum_sensitivity if "minimum_sensitivity" in self.options else 1.0
 
     def __call__(
         self,
@@ -74,7 +79,7 @@ MEASURES = {measure.name: measure for measure in (
     Measure("macro_f1",                   "macro F1",                              macro_f1,                   "classes",   _AVERAGED),
     Measure("balanced_accuracy",          "balanced accuracy",                     balanced_accuracy,          "classes",   _AVERAGED),
     Measure("accuracy",                   "accuracy",                              accuracy,                   "images",    ()),
-    Measure("cohen_kappa",                "Cohen's kappa",                         cohen_kappa,                "images",    ()),
+    Measure("cohen_kappa",                "Cohen's kappa",                         cohen_kappa,                "images",    (), True, -1.0),
     Measure("brier",                      "Brier score",                           brier,                      "images",    _RANKED, False),
     Measure("sensitivity",                "sensitivity",                           sensitivity,                "positives", _CALLED),
     Measure("specificity",                "specificity",                           specificity,                "negatives", _CALLED),

@@ -27,6 +27,7 @@ from lib.study import PhantomOptions
 PER_FOLDER = 1_000                  # images in one subfolder
 CONFOUNDED = "melanoma"             # the diagnosis whose pictures `confound` gives a ruler
 _FINGERPRINT = "world.json"
+_PER_PROCESS = 400                  # images; fewer are drawn before a further process has loaded what it needs
 
 
 def sample_world(
@@ -95,7 +96,7 @@ def write_dataset(
     name:     str,
     progress: Callable[[int, int], None] | None = None,     # called with (done, all) after every image
     *,
-    workers:  int = 1,                                      # processes; any number writes the same bytes
+    workers:  int = 1,                                      # processes at most; any number writes the same bytes
 ) -> pd.DataFrame:
     """Draw every image and mask as PNG, write metadata.csv, return the table of `sample_world`.
 
@@ -121,13 +122,18 @@ def write_dataset(
 
 def _draw_all(folder: Path, table: pd.DataFrame, size: int, workers: int) -> Iterator[int]:
     """Draw what is missing; yields how many images came to an end."""
-    if workers == 1:
-        for scene in table.itertuples(index=False):
+    here = [(folder / file).exists() and (folder / mask).exists() for file, mask in zip(table["file"], table["mask"], strict=True)]
+    missing = table[~np.array(here, dtype=bool)]
+    if len(missing) < len(table):
+        yield len(table) - len(missing)
+    workers = min(workers, len(missing) // _PER_PROCESS)
+    if workers <= 1:
+        for scene in missing.itertuples(index=False):
             _draw_one(folder, scene._asdict(), size)
             yield 1
         return
     chunk = 64
-    parts = [table.iloc[start:start + chunk] for start in range(0, len(table), chunk)]
+    parts = [missing.iloc[start:start + chunk] for start in range(0, len(missing), chunk)]
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         yield from pool.map(_draw_part, [folder] * len(parts), parts, [size] * len(parts))
 
@@ -139,8 +145,6 @@ def _draw_part(folder: Path, table: pd.DataFrame, size: int) -> int:
 
 
 def _draw_one(folder: Path, scene: Mapping, size: int) -> None:
-    if (folder / scene["file"]).exists() and (folder / scene["mask"]).exists():
-        return
     picture, mask = draw(scene, size)
     _write(folder / scene["mask"], _png((mask * 255).astype(np.uint8)))
     _write(folder / scene["file"], _png(picture))

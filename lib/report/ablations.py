@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.report.comparisons import ALL, higher_is_better, is_estimable, names_of_groups, reason, title_of
+from lib.report.comparisons import ALL, better_side, is_estimable, names_of_groups, reason, title_of
 from lib.report.forest import fit_axis, label_rows, place_rows
 from lib.report.style import ALARM, BLANK, QUIET, arm_colours, arm_markers, house_style, new_figure, say_instead, wrap
 from lib.report.words import estimate
@@ -90,8 +90,7 @@ def plot_runs(
     fit_axis(axes[0, 0], [*estimates[["value", "low", "high"]].to_numpy(dtype=float).ravel(), *runs["value"]])
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
     figure.align_xlabels()
-    better = "higher" if higher_is_better(metric) else "lower"
-    axes[-1, 0].set_xlabel(f"{title_of(metric)}: {better} is better", loc="left")
+    axes[-1, 0].set_xlabel(better_side(metric), loc="left")
     return figure
 
 

@@ -53,6 +53,11 @@ def higher_is_better(metric: str) -> bool:
     return MEASURES[metric].higher_is_better if metric in MEASURES else True
 
 
+def better_side(metric: str) -> str:
+    """For an axis of values: "AUROC (mean over classes): higher is better"."""
+    return f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better"
+
+
 def is_estimable(row) -> bool:
     """Whether a row holds a value and, where its table has intervals, both ends."""
     return not any(pd.isna(getattr(row, name, 0)) for name in ("value", "low", "high"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.report.comparisons import higher_is_better, is_estimable, pick, title_of
+from lib.report.comparisons import better_side, higher_is_better, is_estimable, pick, title_of
 from lib.report.forest import BAND, blocks, draw_rows
 from lib.report.style import INK, house_style, say_instead, wrap
 from lib.report.words import join
@@ -39,7 +39,7 @@ def plot_differences(
     figure, axes, places = blocks(rows, title, note)
     axes.axvspan(-margin, margin, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(-1.25 * margin, 1.25 * margin))
+    draw_rows(axes, rows, places, arms, metric, keep=(-1.25 * margin, 1.25 * margin))
     axes.set_xlabel(f"{title_of(metric)}: difference from {wrap(baseline, 30, 1)} ({better} is better)")
     return figure
 
@@ -62,8 +62,8 @@ def plot_arms(
     note = (f"Point and line: value on test images and its {confidence * 100:g}% interval. Intervals of two arms may overlap although the "
             "arms differ: the paired difference tells.")
     figure, axes, places = blocks(rows, title, note)
-    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
-    axes.set_xlabel(f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better")
+    draw_rows(axes, rows, places, arms, metric)
+    axes.set_xlabel(better_side(metric))
     return figure
 
 
@@ -88,6 +88,6 @@ def plot_gaps(
             "far apart, so value and interval are biased upwards.")
     figure, axes, places = blocks(rows, title, note)
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
-    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric, keep=(0.0, 0.02))
+    draw_rows(axes, rows, places, arms, metric, keep=(0.0, 0.02))
     axes.set_xlabel(f"{title_of(metric)}: best group minus worst group (0 is no gap)")
     return figure

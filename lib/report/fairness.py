@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lib.report.chance import has_null, judge_chance, remarks
-from lib.report.comparisons import higher_is_better, is_estimable, notes, pick, reason, title_of
+from lib.report.comparisons import better_side, higher_is_better, is_estimable, notes, pick, reason, title_of
 from lib.report.forest import blocks, draw_rows
 from lib.report.style import house_style, say_instead
 from lib.report.words import capital, estimate, number
@@ -65,8 +65,8 @@ def plot_worst(
     rows = rows.assign(words=[f"in {row.group}" if is_estimable(row) else "" for row in rows.itertuples()], group="")
     figure, axes, places = blocks(rows, title, f"Point and line: value in the worst group and its {confidence * 100:g}% interval, which "
                                  "allows for the group having been picked.")
-    draw_rows(axes, rows, places, arms or list(dict.fromkeys(rows["arm"])), metric)
-    axes.set_xlabel(f"{title_of(metric)}: {'higher' if higher_is_better(metric) else 'lower'} is better")
+    draw_rows(axes, rows, places, arms, metric)
+    axes.set_xlabel(better_side(metric))
     return figure
 
 

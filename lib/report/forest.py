@@ -76,11 +76,12 @@ def draw_rows(
     axes:   Axes,
     rows:   pd.DataFrame,               # arm, value, low, high, note, counts; words: more to say beside a row
     places: np.ndarray,
-    arms:   Sequence[str],              # all arms of the study in order, for their colours
+    arms:   Sequence[str],              # all arms of the study in order, for their colours; empty: those of the rows
     metric: str | None = None,          # default: each row's own
     keep:   tuple[float, ...] = (),     # what must lie inside the axis
 ) -> None:
     """Points, intervals and the numbers beside them; rows that are not estimable say why."""
+    arms = arms or list(dict.fromkeys(rows["arm"]))
     fit_axis(axes, rows[["value", "low", "high"]].to_numpy(dtype=float).ravel(), keep)
     for place, row in zip(places, rows.itertuples(), strict=True):
         beside = basis(row, metric or getattr(row, "metric", ""))

@@ -83,7 +83,7 @@ class Evaluation:
 
     def limits(self, metric: str) -> tuple[float, float]:
         """The ends of a measure's scale."""
-        return {"cohen_kappa": (-1.0, 1.0), "partial_auroc": (0.0, 1 - self.minimum_sensitivity)}.get(metric, (0.0, 1.0))
+        return MEASURES[metric].limits(self.minimum_sensitivity)
 
     def uncertainty(self, architecture: str, terms: Sequence[Term]) -> Uncertainty:
         """The signed sum of the terms, all of one measure, paired over patients and seeds, with what its interval needs."""

@@ -40,7 +40,7 @@ def test_whatever_is_written_is_read(rows, separator, end, tmp_path_factory):
 def test_the_line_named_is_the_line_in_the_file(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('a,b\n\n1,"two\nlines"\r\n3,4\n5\n')
-    with pytest.raises(DataError, match="line 6 has 1 cells, the header names 2"):
+    with pytest.raises(DataError, match="line 6 has 1 cell, the header names 2"):
         read_csv(path)
     path.write_text('a,b\n1,"two\nlines"\n3,"4\n5,6\n')
     with pytest.raises(DataError, match="line 4: a quotation mark opens here"):

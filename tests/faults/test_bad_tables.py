@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from small_study import STUDY
 
 from lib.data.columns import read_csv
 from lib.data.errors import DataError
@@ -122,11 +123,11 @@ CSVS = {
     "column twice but for spaces": Table(rows_of("note, note", "x,y"), "list.csv: the header has the column 'note' twice"),
     "header twice":          Table(lines() + lines(), "list.csv: line 8 repeats the header"),
     "too many cells":        Table(lines("0.png,a", "1.png,b,c"), "list.csv: line 3 has 3 cells, the header names 2"),
-    "too few cells":         Table(lines("0.png,a", "1.png,b", "2.png"), "list.csv: line 4 has 1 cells, the header names 2"),
-    "cut short":             Table(lines()[:-7], "list.csv: line 7 has 1 cells"),
+    "too few cells":         Table(lines("0.png,a", "1.png,b", "2.png"), "list.csv: line 4 has 1 cell, the header names 2"),
+    "cut short":             Table(lines()[:-7], "list.csv: line 7 has 1 cell,"),
     "comment line":          Table("# exported today\n" + lines(), r"list.csv: line 2 has 2 cells, the header names 1"),
-    "comment in the middle": Table(lines("0.png,a", "# checked by me"), "list.csv: line 3 has 1 cells"),
-    "two separators":        Table(lines("0.png;a"), "list.csv: line 2 has 1 cells"),
+    "comment in the middle": Table(lines("0.png,a", "# checked by me"), "list.csv: line 3 has 1 cell,"),
+    "two separators":        Table(lines("0.png;a"), "list.csv: line 2 has 1 cell,"),
     "bars":                  Table(lines().replace(",", "|"), r"none of the separators that are read \(comma, semicolon, tab\)"),
     "quotation mark not closed": Table(lines("0.png,a", '1.png,"b'), "list.csv: line 3: a quotation mark opens here and none closes it"),
     "quotation mark inside": Table(lines('0.png,"a"b'),
@@ -158,20 +159,6 @@ CSVS = {
     "nothing there":         Table("file,label\nx.png,a\ny.png,b\n", "none of the 2 listed images is under"),
     "all paths lead out":    Table("file,label\n../x.png,a\n/y.png,b\n", "class 'a' has no image|no image"),
 }
-
-
-STUDY = """\
-name: tiny
-title: A tiny study
-data:
-  sources:
-    - dataset: phantom
-      phantom: {patients: 5}
-labels:
-  classes:
-    a: [x]
-    b: [y, z]
-"""
 
 
 def changed(old: str, new: str) -> str:

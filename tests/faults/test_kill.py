@@ -14,9 +14,9 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def uninterrupted(project):
-    """Results of a run nobody disturbed, in a folder of its own."""
+    """Results of a run nobody disturbed, one job after the other, in a folder of its own."""
     project.environment["OUTPUTS_ROOT"] = "quiet"
-    done = project.run()
+    done = project.run("--jobs", "1")
     assert done.returncode == 0, done.stderr + done.stdout
     results = project.results()
     del project.environment["OUTPUTS_ROOT"]
@@ -58,8 +58,10 @@ def test_the_kills_hit_a_running_study(battered):
 
 
 def test_killed_run_ends_like_an_uninterrupted_one(project, battered, uninterrupted):
+    """Which also says that two runs are identical, in another folder and with another number of jobs at once."""
     again = project.run()
     assert again.returncode == 0, again.stderr + again.stdout
+    assert len(uninterrupted) == 8 and len([name for name in uninterrupted if name.endswith(".parquet")]) >= 3
     assert project.results() == uninterrupted
 
 

@@ -169,9 +169,11 @@ def test_other_options_clear_the_folder_and_foreign_files_stop_it(tmp_path):
     assert (tmp_path / "c" / "holiday.jpg").exists()
 
 
-def test_two_processes_write_what_one_writes(tmp_path):
+def test_two_processes_write_what_one_writes(tmp_path, monkeypatch):
     options = PhantomOptions(patients=30, image_size=32)
     write_dataset(tmp_path / "one", options, "w")
+    monkeypatch.setattr(world, "_PER_PROCESS", 10)
+    monkeypatch.setattr(world, "_draw_one", None)                                   # in this process, that is: others load their own
     write_dataset(tmp_path / "two", options, "w", workers=2)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from lib.data.adapters.names import archive_ids, find_images, image_stems, named_diagnoses, table_of
-from lib.data.columns import parse_age, parse_text, pick_columns, read_csv
+from lib.data.columns import parse_person, pick_columns, read_csv
 from lib.data.diagnosis_tables import from_table
 from lib.data.errors import DataError, counted, shorten
 from lib.data.folders import list_images
@@ -34,8 +34,7 @@ def read(
         "image_id":  archive_ids(stems),
         "file":      find_images(listing, stems),
         "diagnosis": _diagnoses(table, names, path),
-        **({"age": parse_age(table[names["age"]], zero_is_null=False)} if "age" in names else {}),
-        **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
+        **parse_person(table, names, zero_is_null=False),
         **{ours: table[names[ours]] for ours in ("lesion_id", "patient_id") if ours in names},
         **({"domain": table["image_type"].map(_domain)} if "image_type" in table else {}),
         **{extra: table[extra] for extra in info.extras if extra in table},

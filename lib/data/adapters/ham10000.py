@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.data.columns import parse_age, parse_text, pick_columns, read_csv
+from lib.data.columns import parse_person, pick_columns, read_csv
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, assemble
@@ -28,8 +28,7 @@ def read(
         "mask":      [listing.by_stem(image_id + info.mask_suffix) for image_id in image_ids],
         "diagnosis": table[names["diagnosis"]].replace(info.diagnoses),
         "lesion_id": table[names["lesion_id"]],
-        **({"age": parse_age(table[names["age"]], zero_is_null=True)} if "age" in names else {}),
-        **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
+        **parse_person(table, names, zero_is_null=True),
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
     return assemble(source, info, root, columns, listing=listing)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from lib.data.adapters.names import archive_ids, find_images, image_stems
-from lib.data.columns import parse_age, parse_text, pick_columns, read_csv
-from lib.data.errors import DataError, shorten
+from lib.data.columns import parse_person, pick_columns, read_csv
+from lib.data.errors import DataError, counted, shorten
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, assemble
@@ -33,20 +33,20 @@ def read(
                         f"{shorten(list(table.columns), 30)}")
     stems = image_stems(table[names["image_id"]])
     ids, listing = archive_ids(stems), list_images(root)
-    facts = _facts(find_table(root, _METADATA, info.layout)).reindex(ids).reset_index(drop=True)
+    facts = _facts(find_table(root, _METADATA, info.layout)).reindex(ids, fill_value="").reset_index(drop=True)
     codes, reasons = _marked(table[classes])
     columns = {
         "image_id":  ids,
         "file":      find_images(listing, stems),
         "diagnosis": codes.map(info.diagnoses).fillna(""),
-        "lesion_id": facts["lesion_id"].fillna(""),
-        **({"age": parse_age(facts["age"], zero_is_null=True)} if "age" in facts else {}),      # HAM10000's 0 is unknown
-        **{ours: parse_text(facts[ours].fillna("")) for ours in ("sex", "site") if ours in facts},
+        "lesion_id": facts["lesion_id"],
+        **parse_person(facts, dict(zip(facts, facts, strict=True)), zero_is_null=True),        # HAM10000's 0 is unknown
     }
     alone = int((columns["lesion_id"] == "").sum())
     notes = [f"{source.title}: {note}" for note in info.notes[:2]]
     if alone:
-        notes.append(f"{source.title}: {alone:,} images have no lesion number and count as lesions of their own")
+        notes.append(f"{source.title}: {counted(alone, 'image has', 'images have')} no lesion number and "
+                     f"{'counts as a lesion of its' if alone == 1 else 'count as lesions of their'} own")
     return assemble(source, info, root, columns, listing=listing, reasons=reasons, notes=notes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lib.data.adapters.names import archive_ids, find_images, image_stems, named_diagnoses
-from lib.data.columns import parse_age, parse_text, pick_columns, read_csv
+from lib.data.columns import parse_person, pick_columns, read_csv
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
 from lib.data.records import Records, assemble
@@ -31,8 +31,7 @@ def read(
         "diagnosis":        named_diagnoses(table[names["diagnosis"]], info),
         "patient_id":       table[names["patient_id"]],
         **({"lesion_id": table[names["lesion_id"]]} if "lesion_id" in names else {}),
-        **({"age": parse_age(table[names["age"]], zero_is_null=False)} if "age" in names else {}),
-        **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
+        **parse_person(table, names, zero_is_null=False),
         "benign_malignant": table[names["nature"]].str.lower(),
     }
     here = (root / _DUPLICATES).is_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lib.data.columns import parse_age, parse_text, parse_tone, pick_columns, read_csv
+from lib.data.columns import parse_person, parse_tone, pick_columns, read_csv
 from lib.data.errors import counted
 from lib.data.folders import find_table, list_images
 from lib.data.info import INFO
@@ -33,8 +33,7 @@ def read(
         "tone":       parse_tone(table[names["tone"]], path),
         "patient_id": patients,
         "lesion_id":  lesions,
-        **({"age": parse_age(table[names["age"]], zero_is_null=False)} if "age" in names else {}),
-        **{ours: parse_text(table[names[ours]]) for ours in ("sex", "site") if ours in names},
+        **parse_person(table, names, zero_is_null=False),
         **{extra: table[extra] for extra in info.extras if extra in table},
     }
     notes = [f"{source.title}: {counted(shared, 'lesion number belongs', 'lesion numbers belong')} to several patients; so a lesion is a "
