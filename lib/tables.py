@@ -92,7 +92,65 @@ PREDICTIONS = pa.DataFrameSchema(
     ],
 )
 
-SCHEMAS = {"samples": SAMPLES, "predictions": PREDICTIONS}
+
+def _whole(bits: int, low: int, **options: Any) -> pa.Column:
+    return pa.Column(f"Int{bits}", pa.Check.ge(low), **options)
+
+
+HASH = pa.Check.str_matches(r"^[0-9a-f]{64}$")
+
+SYNTHETIC = pa.DataFrameSchema(
+    {
+        "image_id":        _text(),                                             # one per image asked for; its attempts share it
+        "path":            pa.Column(str, INSIDE, nullable=True),               # posix, relative to the chunk's folder; null: not kept
+        "generator":       pa.Column(str, pa.Check.isin(("diffusion", "gan"))),
+        "label":           _text(),
+        "diagnosis":       _text(),                                             # what was asked for: the label
+        "tone":            TONE,                                                # the type that was asked for
+        "tone_key":        _text(nullable=True),                                # type or group, as the quota names it; null: none asked
+        "group":           _text(nullable=True),
+        "domain":          _text(),
+        "prompt":          pa.Column(str, nullable=True),                       # null: a generator without words
+        "negative_prompt": pa.Column(str, nullable=True),
+        "seed":            _whole(64, 0),
+        "steps":           _whole(32, 0, nullable=True),                        # of denoising, as asked
+        "guidance":        pa.Column(float, pa.Check.ge(1), nullable=True),
+        "scheduler":       _text(nullable=True),
+        "start":           pa.Column(str, pa.Check.isin(("anchored", "plain", "img2img")), nullable=True),
+        "anchor_colour":   pa.Column(str, pa.Check.str_matches(r"^#[0-9a-f]{6}$"), nullable=True),    # sRGB
+        "base_model":      _text(),
+        "base_revision":   _text(nullable=True),
+        "base_sha256":     pa.Column(str, HASH),
+        "token_sha256":    pa.Column(str, HASH, nullable=True),
+        "adapter_sha256":  pa.Column(str, HASH, nullable=True),
+        "lora_scale":      pa.Column(float, pa.Check.ge(0), nullable=True),
+        "class_labels":    pa.Column(bool),                                     # label and tone were also given as added vectors
+        "source_image_id": _text(nullable=True),                                # of the reference image
+        "strength":        _share(nullable=True),                               # img2img; or the weight of the image prompt
+        "attempt":         _whole(16, 1),
+        "accepted":        pa.Column(bool),                                     # by the cheap checks of generation
+        "reason":          _text(nullable=True),                                # why not
+        "sha256":          pa.Column(str, HASH, nullable=True),                 # of the PNG file
+        "width":           pa.Column("Int32", pa.Check.ge(1)),
+        "height":          pa.Column("Int32", pa.Check.ge(1)),
+        "batch_size":      _whole(16, 1),
+        "slot":            _whole(16, 0),                                       # place in the padded batch
+        "threads":         _whole(16, 1),
+        "device":          _text(),
+        "dtype":           _text(),
+        "versions":        _text(),                                             # JSON: package → version
+    },
+    strict=True,
+    unique=["image_id", "attempt"],
+    checks=[
+        pa.Check(lambda t: t["accepted"].eq(t["reason"].isna()).all(), error="accepted and reason contradict each other"),
+        pa.Check(lambda t: t["accepted"].eq(t["path"].notna()).all(), error="exactly the accepted attempts keep a file"),
+        pa.Check(lambda t: t["path"].isna().eq(t["sha256"].isna()).all(), error="a file without its hash"),
+        pa.Check(lambda t: t.groupby("image_id")["accepted"].sum().le(1).all(), error="an image was accepted twice"),
+    ],
+)
+
+SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "predictions": PREDICTIONS}
 
 
 def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:

@@ -234,3 +234,29 @@ def test_conditions_belong_to_a_source(study_file):
 def test_values_that_would_pass_unseen(study_file, override, message):
     with pytest.raises(StudyError, match=message):
         load_study(study_file(GOOD), override)
+
+
+# ── what draws ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+@pytest.mark.parametrize("override", [
+    {"diffusion.tokens.cells": ["6", "I–II", "unknown"], "diffusion.resampling.batches": {"6": 0.5, "V–VI": 0.2, "unknown": 0.3}},
+    {"diffusion.tokens.cells": ["5"], "generation.tones": {"5": 1.0}, "groups": {"column": "sex", "values": {"women": ["female"]}}},
+    {"diffusion.prompts.by": "group", "diffusion.tokens.cells": ["V–VI", "unknown"], "generation.tones": {"V–VI": 1.0}},
+    {"diffusion.lora.patience": 3, "diffusion.lora.validate_every": 100},
+])
+def test_training_images_are_named_as_fine_as_they_were_annotated(study_file, override):
+    load_study(study_file(GOOD + "diffusion: {}\ngeneration: {}\n"), override)
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ({"diffusion.tokens.cells": ["7"]},                     r"diffusion\.tokens\.cells names 7; expected 1, 2, .*, I–II, .*unknown"),
+    ({"diffusion.resampling.batches": {"V-VI": 1.0}},       r"diffusion\.resampling\.batches names V-VI; expected .*V–VI, unknown"),
+    ({"diffusion.prompts.by": "group", "diffusion.tokens.cells": ["6"]},  r"diffusion\.tokens\.cells names 6; expected I–II, III–IV"),
+    ({"generation.tones": {"I–II": 1.0}},                   r"generation\.tones names I–II; expected 1, 2, 3, 4, 5, 6"),
+    ({"diffusion.tokens.initialisers": {"c": "x"}},         r"diffusion\.tokens\.initialisers names c; expected a, b"),
+    ({"diffusion.lora.patience": 3},                        r"patience is 3, and validate_every: 0 .* would never stop early"),
+    ({"diffusion.tokens": {"patience": 1, "steps": 50, "validate_every": 50}}, r"patience is 1, and validate_every: 50"),
+])
+def test_what_draws_names_only_what_there_is(study_file, override, message):
+    with pytest.raises(StudyError, match=message):
+        load_study(study_file(GOOD + "diffusion: {}\ngeneration: {}\n"), override)

@@ -23,16 +23,13 @@ from lib.metrics.auroc import auroc
 from lib.metrics.macro_f1 import macro_f1
 from lib.study import Classifier
 from lib.training.checkpoints import load_checkpoint, save_checkpoint
+from lib.training.errors import TrainingDivergedError
 from lib.training.schedules import cosine_with_warmup
 from lib.training.seeds import seeded, torch_generator
 
 WARMUP_SHARE = 0.05      # of all steps; then half a cosine, down to zero at the end of the budget
 
 Progress = Callable[[int, int, dict | None], None]      # steps done, steps of the full budget, at an epoch's end its row of the history
-
-
-class TrainingDivergedError(ValueError):
-    """The loss became infinite or NaN; the message names what to change."""
 
 
 class Run:

@@ -13,12 +13,27 @@ from lib.study.data import (
     Split,
 )
 from lib.study.file import StudyError
+from lib.study.generate import (
+    Base,
+    Benchmarks,
+    Diffusion,
+    Diversity,
+    Generation,
+    ImagePrompt,
+    Lora,
+    Prompts,
+    Resampling,
+    Tokens,
+    Training,
+    Truth,
+)
 from lib.study.load import ROOT, load_study, place_of
 from lib.study.model import Study, fingerprint
 from lib.study.section import Section
 from lib.study.work import Augmentation, Classifier, Compute, Explore, Primary, Statistics, Threshold
 
 __all__ = [
-    "ROOT", "Augmentation", "Classifier", "Compute", "Data", "Duplicates", "Explore", "Groups", "Labels", "PhantomOptions", "Primary",
-    "Section", "Source", "Split", "Statistics", "Study", "StudyError", "Threshold", "fingerprint", "load_study", "place_of",
+    "ROOT", "Augmentation", "Base", "Benchmarks", "Classifier", "Compute", "Data", "Diffusion", "Diversity", "Duplicates", "Explore",
+    "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "PhantomOptions", "Primary", "Prompts", "Resampling", "Section", "Source",
+    "Split", "Statistics", "Study", "StudyError", "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study", "place_of",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from lib.study.data import Data, Groups, Labels, Split
+from lib.study.generate import Benchmarks, Diffusion, Generation, Truth
 from lib.study.section import Section
 from lib.study.work import Classifier, Compute, Explore, Statistics
 
@@ -25,8 +26,12 @@ class Study(Section):
     groups:     Groups     = Groups()
     split:      Split      = Split()
     explore:    Explore    = Explore()
+    diffusion:  Diffusion | None  = None                             # null: notebooks 02 and 03 are not run
+    generation: Generation | None = None                             # null: nor 05
     classifier: Classifier = Classifier()
     statistics: Statistics = Statistics()
+    benchmarks: Benchmarks | None = None                             # null: notebook 10 is not run
+    truth:      Truth | None      = None                             # null: nor 11 (phantoms only)
 
     @model_validator(mode="after")
     def _across(self):
@@ -44,6 +49,7 @@ class Study(Section):
         augmented = [label for label in self.classifier.augmentation.classes if label not in self.labels.names]
         if augmented:
             raise ValueError(f"classifier.augmentation.classes names {', '.join(augmented)}; classes are {', '.join(self.labels.names)}")
+        self._check_generation()
         sources = [source.title for source in self.data.sources]
         strange = [name for name in self.labels.conditions if name not in sources]
         if strange:
@@ -54,6 +60,35 @@ class Study(Section):
         if all(source.role == "test_only" for source in self.data.sources):
             raise ValueError("every source is test_only, so nothing would be trained")
         return self
+
+    def _check_generation(self) -> None:
+        """What the sections that draw images need of each other."""
+        diffusion, generation, labels = self.diffusion, self.generation, self.labels.names
+        if generation and not diffusion:
+            raise ValueError("generation needs to know what draws; add the section `diffusion` (an empty one, {}, takes the defaults)")
+        if self.benchmarks and not (generation and diffusion.tokens and diffusion.lora):
+            raise ValueError("benchmarks times tokens, LoRA and drawing; add the sections generation and diffusion (with tokens and lora)")
+        if self.truth and not generation:
+            raise ValueError("truth judges what the study draws; add the sections diffusion and generation, or take truth out")
+        if not diffusion:
+            return
+        tones = {"type": [*"123456"], "group": self.groups.names, "none": []}[diffusion.prompts.by]
+        keys = [*tones, *(name for name in self.groups.names if name not in tones), "unknown"]
+        tokens, cells = diffusion.tokens, generation.cells if generation else {}
+        for key, named, known in (
+            ("diffusion.prompts.diagnoses",   diffusion.prompts.diagnoses,                  labels),
+            ("diffusion.tokens.initialisers", tokens.initialisers if tokens else (),        labels),
+            ("diffusion.tokens.cells",        tokens.cells if tokens else (),               keys),
+            ("diffusion.resampling.batches",  diffusion.resampling.batches,                 keys),
+            ("generation.classes",            generation.classes if generation else (),     labels),
+            ("generation.tones",              generation.tones if generation else (),       tones),
+            ("generation.cells",              cells,                                        labels),
+            ("generation.cells",              [tone for row in cells.values() for tone in row], tones),
+        ):
+            unknown = [name for name in named if name not in known]
+            if unknown:
+                raise ValueError(f"{key} names {', '.join(unknown)}; expected {', '.join(known) or 'none'} "
+                                 f"(diffusion.prompts.by: {diffusion.prompts.by})")
 
     def as_dict(self) -> dict:
         """Plain values, ready for YAML or JSON."""

@@ -72,6 +72,11 @@ def _primary(study: Study) -> None:
             raise ValueError(f"{primary.metric} needs to know which classes are positive; name them in labels.positive")
 
 
+def _truth(study: Study) -> None:
+    if study.truth and (study.diffusion.prompts.by != "type" or any(source.dataset != "phantom" for source in study.data.sources)):
+        raise ValueError("it is known of phantoms alone, type by type; take `truth` out, or use phantoms and diffusion.prompts.by: type")
+
+
 CHECKS = {
     "data.sources":              _sources,
     "labels.conditions":         _conditions,
@@ -79,4 +84,5 @@ CHECKS = {
     "classifier.architectures":  _architectures,
     "statistics.metrics":        _metrics,
     "statistics.primary.metric": _primary,
+    "truth":                     _truth,
 }

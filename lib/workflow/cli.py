@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lib.workflow.plan import Plan
 
 SHOWN = 8                                               # reasons that --status tells of each job
 
@@ -21,8 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         overrides = dict(parse_override(text) for text in options.param)
         study_file = written(options.study, ROOT)
         plan = load_plan(study_file, overrides)
-        stages = {name: [_stage(text) for text in getattr(options, name)] for name in ("only", "force", "accept")}
-        until = _stage(options.until) if options.until else None
+        stages = {name: [_stage(text, plan) for text in getattr(options, name)] for name in ("only", "force", "accept")}
+        until = _stage(options.until, plan) if options.until else None
     except StudyError as error:
         print(error, file=sys.stderr)
         return 2
@@ -47,7 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if options.status or options.dry_run:
             jobs = runner.chosen_jobs(plan, request)
-            return _show_status(runner.status(plan, jobs, runner.own_reasons(plan, jobs, request.force)), dry=options.dry_run)
+            _show_status(runner.status(plan, jobs, runner.own_reasons(plan, jobs, request.force)), dry=options.dry_run)
+            if options.dry_run and any(job.stage.name == "05_generation" for job in jobs):
+                from lib.workflow.forecast import forecast
+
+                print(f"05_generation: {forecast(plan)}")
+            return 0
         code = runner.run(plan, request)
     except runner.RunError as error:
         print(error, file=sys.stderr)
@@ -81,22 +90,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stage(text: str) -> str:
+def _stage(text: str, plan: Plan) -> str:
     from lib.study.file import StudyError
     from lib.workflow.stages import STAGES
 
     found = [name for name in STAGES if name == text or name.split("_")[0] == text]
     if not found:
         raise StudyError(f"{text}: no such stage; there are {', '.join(STAGES)}")
-    return found[0]
+    try:
+        return plan.find(found[0], None).stage.name
+    except ValueError as error:
+        raise StudyError(str(error)) from None
 
 
-def _show_status(reasons: dict[str, list[str]], *, dry: bool) -> int:
+def _show_status(reasons: dict[str, list[str]], *, dry: bool) -> None:
     for job, why in reasons.items():
         state = ("would run" if dry else "stale") if why else "up to date"
         shown = why[:SHOWN] + ([f"{len(why) - SHOWN} more"] if len(why) > SHOWN else [])
         print(f"{job:<44} {state:<11} {'; '.join(shown)}".rstrip())
-    return 0
 
 
 def _positive(text: str) -> int:

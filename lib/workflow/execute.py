@@ -90,7 +90,8 @@ def _run(plan: Plan, job: Job, study_file: str, overrides: dict[str, Any], gpus:
     write_json(job.provenance, {**environment(), "seconds": round(seconds, 1), "peak_memory_bytes": peak,
                                 "study": study_file, "overrides": overrides, "params_hash": fingerprint(plan.study.as_dict()),
                                 "figures": finished["figures"]})
-    write_json(job.record, {"key": key, "outputs": finished["outputs"], "tables": finished["tables"]})
+    write_json(job.record, {"key": key, "outputs": finished["outputs"], "tables": finished["tables"],
+                            "models": finished["models"]})
     write_json(job.state("done"), {"outputs": outputs_hash(job)})
     tell(job.study, job.id, "done", seconds=seconds)
     return 0
@@ -98,6 +99,7 @@ def _run(plan: Plan, job: Job, study_file: str, overrides: dict[str, Any], gpus:
 
 def _execute_notebook(job: Job, study_file: str, overrides: dict[str, Any], gpu: str) -> dict:
     """Execute into a temporary file, rename on success; returns what the notebook said it made. Raises JobError."""
+    sys.modules.setdefault("rfc3987_syntax", None)                      # 2 s to load, for a kind of address that no notebook's schema has
     import papermill
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
@@ -143,7 +145,7 @@ def _kernel_environment(runtime: str, gpu: str) -> dict[str, str]:
 def _say_error(error: Any) -> str:
     """The cell's error without its traceback; ours are sentences already, others keep their type's name."""
     text = str(error.evalue).strip()
-    ours = error.ename.endswith("Error") and error.ename in {"StageError", "StudyError", "DataError", "TableError"}
+    ours = error.ename.endswith("Error") and error.ename in {"StageError", "StudyError", "DataError", "TableError", "ModelError"}
     return text if ours else f"{error.ename}: {text}"
 
 

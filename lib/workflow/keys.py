@@ -1,8 +1,8 @@
 """What a job depends on, what it was made from, and therefore why it is stale.
 
 A key is plain JSON: the notebook's hash, the hash of every module it imports, the parameter values it may see, its cells of the grid,
-what lies in the image folders (01), and a hash of each input job's tables. A finished job keeps its key in `record.json`; it is stale
-when the two differ, or when something it made is missing or altered, and for no other reason.
+what lies in the image folders (01), the files of pretrained models, and a hash of each input job's tables and models. A finished job keeps
+its key in `record.json`; it is stale when the two differ, or when something it made is missing or altered, and for no other reason.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from lib.study import ROOT, Study, fingerprint
 from lib.workflow.plan import Job, Plan
 from lib.workflow.sources import notebook_hash, notebook_sources
 from lib.workflow.stages import Stage
+
+MODELS = ("diffusion.base.model", "diffusion.encoder", "generation.image_prompt.adapter")       # keys that name pretrained models
 
 
 def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
@@ -37,7 +39,23 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
         "cells":    list(job.cells),
         "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
         "folders":  _folders(plan.study) if job.stage.images else {},
+        "models":   _models(plan.study, job.stage),
     }
+
+
+def _models(study: Study, stage: Stage) -> dict[str, str]:
+    """The files of the pretrained models that the stage may see, by the key that names each; of other shipped ones by their name."""
+    from lib.diffusion.places import ModelError, model_state
+
+    def state(model: str) -> str:
+        try:
+            return model_state(model)
+        except ModelError as error:                                     # the stage itself says so to the reader
+            return f"unusable: {error}"
+
+    shown = visible_params(study, stage)
+    named = {key: shown[key] for key in MODELS if shown.get(key)} | {name: name for name in stage.assets}
+    return {key: state(model) for key, model in named.items()}
 
 
 def _folders(study: Study) -> dict[str, str]:
@@ -53,9 +71,9 @@ def _folders(study: Study) -> dict[str, str]:
 
 
 def outputs_hash(job: Job) -> str | None:
-    """One hash over the tables of a finished job, or None. Only tables cross a stage: a restyled figure makes nothing after it stale."""
+    """One hash over the tables and models of a finished job, or None. Nothing else crosses: a restyled figure makes nothing stale."""
     record = read_json(job.record)
-    return fingerprint({name: record["outputs"][name] for name in record["tables"]}) if record else None
+    return fingerprint({name: record["outputs"][name] for name in record["tables"] + record.get("models", [])}) if record else None
 
 
 def why_stale(plan: Plan, job: Job) -> list[str]:
@@ -91,7 +109,8 @@ def differences(old: dict, new: dict) -> list[str]:
     for name, how in _changes(old["params"], new["params"]):
         shown = f"{_short(old['params'][name])} → {_short(new['params'][name])}" if how == "changed" else how
         reasons.append(f"{name} {shown}")
-    reasons += [f"files of {name} {how}" for name, how in _changes(old.get("folders", {}), new["folders"])]
+    for part in ("folders", "models"):
+        reasons += [f"files of {name} {how}" for name, how in _changes(old.get(part, {}), new.get(part, {}))]
     reasons += [f"input {name} {how}" for name, how in _changes(old["inputs"], new["inputs"])]
     if old["cells"] != new["cells"]:
         reasons.append("its part of the grid changed")

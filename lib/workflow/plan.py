@@ -77,6 +77,8 @@ class Plan:
     def find(self, stage: str, chunk: str | None) -> Job:
         """One job; `chunk=None` on a stage that fans out means its first chunk."""
         jobs = self.of(stage)
+        if not jobs:
+            raise ValueError(f"{self.study.name} has no {stage}: its file lacks the section `{STAGES[stage].section}`")
         if chunk is None:
             return jobs[0]
         found = next((job for job in jobs if job.chunk == chunk), None)
@@ -89,6 +91,8 @@ def make_plan(study: Study) -> Plan:
     """All jobs the study asks for."""
     jobs: list[Job] = []
     for stage in STAGES.values():
+        if not stage.asked(study):
+            continue
         if stage.chunks is None:
             jobs.append(Job(study.name, stage, None))
         else:

@@ -200,8 +200,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _ancestors(plan: Plan, stage: str) -> set[str]:
-    job = plan.of(stage)[0]
-    return {stage}.union(*(_ancestors(plan, name) for name in job.stage.reads))
+    return {stage}.union(*(_ancestors(plan, name) for name in plan.find(stage, None).stage.reads if plan.of(name)))
 
 
 def _inside(path: Path, state: Path) -> str:

@@ -58,6 +58,7 @@ class Run:
     overrides:  dict[str, Any]
     _figures:   dict[str, dict] = field(default_factory=dict)
     _files:     list[str]       = field(default_factory=list)
+    _models:    list[str]       = field(default_factory=list)
 
     @property
     def study(self) -> View:
@@ -115,6 +116,8 @@ class Run:
         from lib.tables import read_table
 
         maker = next(stage for stage in STAGES.values() if table in stage.writes)
+        if not self.plan.of(maker.name):
+            raise StageError(f"{self.job.stage.name} reads {table}, and {self.plan.study.name} has no {maker.name} to make it")
         paths = [job.folder / f"{table}.parquet" for job in self.plan.of(maker.name)]
         self._require(maker.name, paths)
         return pd.concat([read_table(table, path) for path in paths], ignore_index=True)
@@ -168,6 +171,20 @@ class Run:
         self._files.append(name)
         return self.folder / name
 
+    def keep_models(self, folder: Path) -> list[str]:
+        """Count the files of a subfolder among what later stages read, as tables are; returns their names."""
+        names = sorted(path.relative_to(self.folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        self._models += names
+        return names
+
+    def models(self, stage: str) -> Path | None:
+        """The folder of an earlier stage that keeps models; None where the study has no such stage. StageError when it is not made yet."""
+        jobs = self.plan.of(stage)
+        if not jobs:
+            return None
+        self._require(stage, [jobs[0].record])
+        return jobs[0].folder
+
     def finish(self, *, metrics: dict, metadata: dict | None = None, **tables: pd.DataFrame) -> None:
         """Write the stage's tables and metrics.json, then the completion marker. `metrics` is plain JSON without timings."""
         from lib.tables import write_table
@@ -181,10 +198,11 @@ class Run:
         for old in (self.folder / "figures").glob("*.png"):             # of an earlier version of the notebook
             if old.stem not in self._figures:
                 old.unlink()
-        made = sorted({f"{name}.parquet" for name in tables} | {"metrics.json", *self._files})
+        made = sorted({f"{name}.parquet" for name in tables} | {"metrics.json", *self._files, *self._models})
         write_json(self.folder / FINISHED, {
             "outputs": {name: file_hash(self.folder / name) for name in made},
             "tables":  sorted(f"{name}.parquet" for name in tables),
+            "models":  sorted(self._models),
             "figures": self._figures,
         })
         print(f"{self.job.id}: wrote {', '.join(name for name in made if '/' not in name)} and {len(self._figures)} figures")

@@ -22,13 +22,35 @@ class Stage:
     writes:   tuple[str, ...]                           # tables
     params:   tuple[str, ...]                           # sections (or section.key) of the study it may see
     chunks:   Callable[[Study], dict[str, list[dict]]] | None = None     # fan-out: chunk id → its cells of the grid
-    hidden:   tuple[str, ...] = ()                      # keys of its sections that only lay out the grid
+    hidden:   tuple[str, ...] = ()                      # keys of its sections that only lay out the grid, or that it does not look at
     gpu:      bool = False                              # takes a GPU when there is one
     images:   bool = False                              # looks into the sources' folders, so it depends on what lies there
+    assets:   tuple[str, ...] = ()                      # shipped models that it uses and that no parameter names
+    section:  str | None = None                         # (dotted) section that asks for this stage; a study without it has no such stage
+
+    def asked(self, study: Study) -> bool:
+        """Whether the study has this stage."""
+        value: object = study
+        for key in self.section.split(".") if self.section else ():
+            value = getattr(value, key)
+            if value is None:
+                return False
+        return True
 
 
 def _classifier(study: Study) -> dict[str, list[dict]]:
     return {chunk.id: [asdict(cell) for cell in chunk.cells] for chunk in classifier_chunks(study.classifier)}
+
+
+def _shards(study: Study) -> dict[str, list[dict]]:
+    shards = study.generation.shards
+    return {f"shard-{shard + 1}-of-{shards}": [{"index": shard, "shards": shards}] for shard in range(shards)}
+
+
+LEARNING = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
+            "diffusion.base", "diffusion.prompts", "diffusion.resampling", "diffusion.encoder", "diffusion.image_size")
+QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "classes", "tones", "cells", "domains", "attempts", "shards"))
+MIXING   = ("diffusion.resampling.classifier",)         # of the same table, but it is for classifiers
 
 
 STAGES = {stage.name: stage for stage in (
@@ -39,6 +61,38 @@ STAGES = {stage.name: stage for stage in (
         writes   = ("samples",),
         params   = ("data", "labels", "groups", "split", "explore"),
         images   = True,
+    ),
+    Stage(
+        name     = "02_textual_inversion",
+        question = "Can new words stand for the cells that the base model has no word for?",
+        reads    = ("01_eda",),
+        writes   = (),
+        params   = (*LEARNING, "diffusion.tokens"),
+        hidden   = MIXING,
+        section  = "diffusion.tokens",
+        gpu      = True,
+    ),
+    Stage(
+        name     = "03_lora",
+        question = "Does the generator learn to draw what the data set lacks?",
+        reads    = ("01_eda", "02_textual_inversion"),
+        writes   = (),
+        params   = (*LEARNING, "diffusion.lora"),
+        hidden   = MIXING,
+        section  = "diffusion.lora",
+        gpu      = True,
+    ),
+    Stage(
+        name     = "05_generation",
+        question = "What was generated, for whom, and can each image be made again?",
+        reads    = ("01_eda", "02_textual_inversion", "03_lora"),
+        writes   = ("synthetic",),
+        params   = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
+                    "diffusion.base", "diffusion.prompts", "diffusion.image_size", "generation"),
+        chunks   = _shards,
+        hidden   = ("generation.shards",),
+        section  = "generation",
+        gpu      = True,
     ),
     Stage(
         name     = "07_classifier",
@@ -64,5 +118,27 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("07_classifier",),
         writes   = (),
         params   = ("statistics", "labels.positive", "groups"),
+    ),
+    Stage(
+        name     = "10_benchmarks",
+        question = "How fast are training and drawing, and how fast could they be?",
+        reads    = ("01_eda",),
+        writes   = (),
+        params   = ("benchmarks", "diffusion", "generation", "labels.names", "groups", "compute",
+                    "data.image_size", "data.crop", "data.remove_hair"),
+        section  = "benchmarks",
+        gpu      = True,
+    ),
+    Stage(
+        name     = "11_generator_truth",
+        question = "Does the generator draw what was asked for?",
+        reads    = ("01_eda", "02_textual_inversion", "03_lora"),
+        writes   = (),
+        params   = ("truth", "diffusion", "generation", "labels.classes", "labels.names", "groups", "compute",
+                    "data.image_size", "data.crop", "data.remove_hair"),
+        hidden   = (*MIXING, *QUOTA),
+        assets   = ("phantom-oracle",),
+        section  = "truth",
+        gpu      = True,
     ),
 )}

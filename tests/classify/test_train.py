@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lib.classify.calibrate import calibrate
-from lib.classify.fit import TrainingDivergedError, best_epoch
+from lib.classify.fit import best_epoch
 from lib.classify.grid import Cell
 from lib.classify.images import predict_logits
 from lib.classify.models import build_model
@@ -16,6 +16,7 @@ from lib.classify.sampling import Plan
 from lib.classify.train import cell_fingerprint, train_cell
 from lib.study import Augmentation, Classifier, Compute, Threshold
 from lib.tables import write_table
+from lib.training.errors import TrainingDivergedError
 
 CPU = Compute(device="cpu", threads=1)
 REAL = Cell("real", "small_cnn", 0)

@@ -233,7 +233,7 @@ def front_page(text: str, root: Path, monkeypatch) -> str:
         for path in (job.executed, job.executed.with_suffix(".html")):
             path.write_text("{}")
         write_json(job.record, {"key": full_key(plan, job), "outputs": {f"{name}.parquet": text for name in job.stage.writes},
-                                "tables": [f"{name}.parquet" for name in job.stage.writes]})
+                                "tables": [f"{name}.parquet" for name in job.stage.writes], "models": []})
         write_json(job.provenance, {
             "figures": {"f": {"caption": text, "width": text}}, "accepted": [[text]], "seconds": 1.0, "peak_memory_bytes": 1, "study": text,
             "overrides": {text: text}, "params_hash": text, "commit": text, "device": text, "python": text, "packages": text})

@@ -27,6 +27,9 @@ TINY = {
         {"dataset": "phantom", "name": "survey", "role": "test_only", "phantom": {"patients": 30, "image_size": 32, "seed": 1_500_000}},
     ]},
     "groups": {"minimum_positives": 1},
+    "diffusion": None,
+    "generation": None,
+    "truth": None,
     "classifier": {"arms": ["real", "oversampled"], "seeds": [0], "chunk_size": 1, "epochs": 2},
     "statistics": {"resamples": 100, "permutations": 100},
 }

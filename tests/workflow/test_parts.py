@@ -39,7 +39,7 @@ def pretend_made(plan, job, content="x"):
         outputs[name] = file_hash(job.folder / name)
     for path in (job.executed, job.executed.with_suffix(".html"), job.provenance):
         path.write_text("{}")
-    write_json(job.record, {"key": full_key(plan, job), "outputs": outputs, "tables": sorted(outputs)})
+    write_json(job.record, {"key": full_key(plan, job), "outputs": outputs, "tables": sorted(outputs), "models": []})
 
 
 # ── plan and keys ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,6 +66,41 @@ def test_stages_see_only_what_they_declare():
     shown = visible_params(plan.study, STAGES["07_classifier"])
     assert "classifier.epochs" in shown and "data.image_size" in shown and "labels.positive" in shown
     assert not {"classifier.seeds", "classifier.arms", "data.rows", "statistics.resamples"} & set(shown)
+
+
+@pytest.mark.parametrize(("change", "stale"), [
+    ({"diffusion.resampling.classifier": {"5": 0.1}}, set()),                              # of the arms of 07
+    ({"diffusion.resampling.batches": {"5": 0.1}},    {"02_textual_inversion", "03_lora", "11_generator_truth"}),
+    ({"diffusion.tokens.steps": 7},                   {"02_textual_inversion", "11_generator_truth"}),    # 03 follows from its tokens
+    ({"data.image_size": 48},                         {"01_eda", "07_classifier", "11_generator_truth"}),
+    ({"generation.attempts": 9},                      {"05_generation"}),
+    ({"generation.shards": 3},                        set()),
+    ({"generation.steps": 5},                         {"05_generation", "11_generator_truth"}),
+    ({"compute.threads": 2},          {"02_textual_inversion", "03_lora", "05_generation", "07_classifier", "11_generator_truth"}),
+])
+def test_a_stage_depends_on_what_it_looks_at(change, stale):
+    studies = [load_plan("params/ci.yaml", override).study for override in ({}, change)]
+    shown = {name: [visible_params(study, stage) for study in studies] for name, stage in STAGES.items() if stage.asked(studies[0])}
+    assert {name for name, (before, after) in shown.items() if before != after} == stale
+
+
+def test_pretrained_models_count_by_their_files(tmp_path, monkeypatch):
+    from lib.diffusion import places
+
+    (tmp_path / "adapter").mkdir()
+    plan = load_plan("params/ci.yaml", {"generation.image_prompt.adapter": str(tmp_path / "adapter")})
+    monkeypatch.setitem(places.ASSETS, "phantom-oracle", tmp_path / "oracle")
+    (tmp_path / "oracle").mkdir()
+
+    def models(stage):
+        return full_key(plan, plan.find(stage, None))["models"]
+
+    before = {stage: models(stage) for stage in ("05_generation", "11_generator_truth")}
+    (tmp_path / "adapter" / "weights.safetensors").write_bytes(b"1")
+    (tmp_path / "oracle" / "weights.safetensors").write_bytes(b"1")
+    changed = {stage: {key for key, state in models(stage).items() if state != before[stage][key]} for stage in before}
+    assert changed == {"05_generation": {"generation.image_prompt.adapter"},
+                       "11_generator_truth": {"generation.image_prompt.adapter", "phantom-oracle"}}
 
 
 def test_staleness_goes_by_content(outputs):

@@ -83,7 +83,7 @@ def test_plumbing_is_left_out():
 
 def test_imports_run_one_way():
     """DESIGN §2: a layer imports only layers below it."""
-    order = ["workflow", "report", "stats", "classify", "training", "metrics", "data", "phantom", "tables", "study",
+    order = ["workflow", "report", "stats", "classify", "diffusion", "training", "metrics", "data", "phantom", "tables", "study",
              "names", "process", "files"]
     for path in sorted((ROOT / "lib").rglob("*.py")):
         layer = path.relative_to(ROOT / "lib").parts[0].removesuffix(".py")

@@ -1,0 +1,1 @@
+"""Generators that learn from few pictures: base models, tokens, adapters, sampling to a quota."""

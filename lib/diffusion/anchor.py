@@ -1,0 +1,98 @@
+"""Tone-anchored start: sampling begins on the asked skin colour instead of on zero-mean noise (DECISIONS 18).
+
+Stable Diffusion's training schedule never reaches pure noise, so its network reads an image's mean colour from what is left of the
+signal at the last timestep (Lin et al. 2023, arXiv 2305.08891, §3.1). Starting from x_T = √ā_T · z + √(1 − ā_T) · ε, with z the encoding
+of a flat image in a skin colour of the asked tone, gives it that colour to read. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.training.seeds import derive_seed
+
+Colour = tuple[int, int, int]       # sRGB, 0–255
+
+_RING      = 0.12       # of the side: the border, where skin lies beside the lesion
+_DARK      = 20         # a pixel whose brightest channel is under this is a dermoscope's vignette
+_BRIGHT    = 250        # a pixel whose darkest channel is over this is a highlight or paper
+_LEAST     = 20         # pixels of a ring that count; with fewer the whole ring does
+_SHADES    = 7          # colours kept per tone and domain, so that images of a tone do not all get one shade
+_ENOUGH    = 12         # training images of a tone in a domain; with fewer, all domains of the tone count
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Skin colours of the training images of each tone, from light to dark; by domain where a domain has enough images."""
+
+    colours: Mapping[tuple[str, str | None], tuple[Colour, ...]]       # (tone key or group, domain or None for all) → shades
+    images:  Mapping[tuple[str, str | None], int]                      # how many images they were measured on
+
+    def colour(self, tone: str | None, group: str | None, domain: str, seed: int) -> Colour | None:
+        """One of the shades of a tone, chosen by the image's seed; of its group where the tone has no training images.
+
+        None where no tone is asked for, or where its group has none either.
+        """
+        if tone is None:
+            return None
+        places = [(tone, domain), (tone, None), (group, domain), (group, None)]
+        shades = next((self.colours[place] for place in places if place in self.colours), None)
+        return shades and shades[derive_seed(seed, "anchor") % len(shades)]
+
+    def table(self) -> pd.DataFrame:
+        """tone, domain (null: all), images, shades ("#rrggbb #rrggbb …", light to dark)."""
+        return pd.DataFrame([
+            {"tone": tone, "domain": domain, "images": self.images[tone, domain], "shades": " ".join(map(hex_of, shades))}
+            for (tone, domain), shades in self.colours.items()
+        ], columns=["tone", "domain", "images", "shades"])
+
+
+def measure_anchors(
+    pixels:   np.ndarray,           # uint8 [N, S, S, 3]
+    examples: pd.DataFrame,         # training images alone: row (place in `pixels`), tone (key or null), group, domain
+) -> Anchors:
+    """The colours of skin at the border of the training images, for tones and for groups.
+
+    An image's colour is the median over its border ring without vignette and highlights. Of a tone's images the medians of seven equal
+    parts, ordered by brightness, are kept: their spread is the tone's, and a lesion that reaches the border does not count.
+    """
+    known = examples[examples["tone"].notna() | examples["group"].notna()].reset_index(drop=True)
+    measured = np.array([skin_colour(pixels[row]) for row in known["row"]])
+    colours, images = {}, {}
+    for column in ("tone", "group"):        # a group's own cell holds only its images without a type; the group is all of them
+        for key, of_key in known.groupby(column):
+            parts = {None: of_key} | {domain: part for domain, part in of_key.groupby("domain") if len(part) >= _ENOUGH}
+            for domain, part in parts.items():
+                colours[key, domain] = _shades(measured[part.index])
+                images[key, domain] = len(part)
+    return Anchors(colours, images)
+
+
+def skin_colour(image: np.ndarray) -> np.ndarray:       # uint8 [S, S, 3] → float [3]
+    """Median sRGB of the border ring, without what is too dark or too bright to be skin."""
+    width = max(1, round(_RING * image.shape[0]))
+    inner = np.zeros(image.shape[:2], dtype=bool)
+    inner[width:-width, width:-width] = True
+    ring = np.asarray(image)[~inner]
+    skin = ring[(ring.max(axis=1) >= _DARK) & (ring.min(axis=1) < _BRIGHT)]
+    return np.median(skin if len(skin) >= _LEAST else ring, axis=0)
+
+
+def hex_of(colour: Colour) -> str:
+    """"#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def colour_of(text: str) -> Colour:
+    """The colour that `hex_of` wrote."""
+    return tuple(bytes.fromhex(text.removeprefix("#")))
+
+
+def _shades(colours: np.ndarray) -> tuple[Colour, ...]:     # float [K, 3]
+    ordered = colours[np.argsort(-colours.sum(axis=1), kind="stable")]
+    parts = np.array_split(ordered, min(_SHADES, len(ordered)))
+    return tuple(tuple(round(value) for value in np.median(part, axis=0)) for part in parts)

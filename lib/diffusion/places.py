@@ -1,0 +1,46 @@
+"""Where pretrained models lie: the shipped assets by name, folders, the Hub. Loads no heavy library."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+_ASSETS = Path(__file__).parents[1] / "assets"
+ASSETS = {
+    "phantom-sd":     _ASSETS / "phantom_sd",
+    "phantom-siglip": _ASSETS / "phantom_siglip",
+    "phantom-oracle": _ASSETS / "phantom_oracle",
+}
+
+
+class ModelError(ValueError):
+    """A pretrained model is missing or unusable; the message says which, where it was looked for and how to get it."""
+
+
+def locate(model: str) -> str:
+    """The folder of a shipped asset ("phantom-sd") or of a path; anything else is taken for a Hub id and returned as it is.
+
+    ModelError where the asset's folder has not been built.
+    """
+    if model in ASSETS:
+        if not ASSETS[model].is_dir():
+            raise ModelError(f"{model} is not in {ASSETS[model]}; build it with: python -m lib.diffusion.base.build {model}")
+        return str(ASSETS[model])
+    folder = Path(model).expanduser()
+    return str(folder) if folder.is_dir() else model
+
+
+def model_state(model: str) -> str:
+    """A short hash that changes when a model's files do; of a Hub id, which its revision pins, of the name alone.
+
+    Shipped assets are small and count by content, so a fresh clone has the same; other folders by names, sizes and times of change,
+    since they may hold gigabytes. ModelError as `locate`.
+    """
+    folder = Path(locate(model))
+    digest = hashlib.sha256(model.encode())
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_file():
+            state = path.stat()
+            content = path.read_bytes() if model in ASSETS else f"{state.st_size} {state.st_mtime_ns}".encode()
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + content)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""Anchor colours against images whose skin colour is known, and drawn phantoms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.diffusion.anchor import Anchors, colour_of, hex_of, measure_anchors, skin_colour
+
+
+def on_skin(colour, *, lesion=(60, 30, 25), size=64, radius=18, seed=0):
+    y, x = np.mgrid[:size, :size]
+    disc = (y - size / 2) ** 2 + (x - size / 2) ** 2 < radius**2
+    noise = np.random.default_rng(seed).normal(0, 4, (size, size, 3))
+    return (np.where(disc[..., None], lesion, colour) + noise).clip(0, 255).astype(np.uint8)
+
+
+def examples(tones, groups=None, domains=None):
+    count = len(tones)
+    return pd.DataFrame({"row": range(count), "tone": pd.Series(tones, dtype=object), "domain": domains or ["clinical"] * count,
+                         "group": pd.Series(groups or [None] * count, dtype=object)})
+
+
+@pytest.mark.parametrize("colour", [(225, 190, 165), (120, 80, 60), (45, 30, 22)])
+def test_the_skin_beside_a_lesion(colour):
+    assert np.abs(skin_colour(on_skin(colour)) - colour).max() <= 1
+
+
+def test_vignette_and_highlights_are_no_skin():
+    image = on_skin((120, 80, 60))
+    y, x = np.mgrid[:64, :64]
+    image[(y - 32) ** 2 + (x - 32) ** 2 > 34**2] = 5
+    image[:8, 30:34] = 255
+    assert np.abs(skin_colour(image) - (120, 80, 60)).max() <= 2
+    assert skin_colour(np.full((64, 64, 3), 3, np.uint8)).tolist() == [3, 3, 3]         # nothing else there
+
+
+def test_shades_span_a_tone_from_light_to_dark_and_leave_out_strays():
+    colours = [(200 - 4 * i, 150 - 4 * i, 130 - 4 * i) for i in range(21)] + [(255, 0, 255)]
+    pixels = np.stack([on_skin(colour, seed=i) for i, colour in enumerate(colours)])
+    shades = measure_anchors(pixels, examples(["5"] * 22)).colours["5", None]
+    brightness = [sum(shade) for shade in shades]
+    assert len(shades) == 7 and brightness == sorted(brightness, reverse=True)
+    assert np.abs(np.array(shades[3]) - colours[10]).max() <= 6
+    assert all(abs(shade[0] - shade[1] - 50) <= 6 for shade in shades)                  # the stray one is nobody's median
+
+
+def test_domains_count_where_they_have_enough_images_and_groups_stand_in_for_types():
+    dark, darker = (90, 60, 45), (60, 40, 30)
+    pixels = np.stack([on_skin(dark)] * 12 + [on_skin(darker)] * 11)
+    anchors = measure_anchors(pixels, examples(["6"] * 23, ["V–VI"] * 23, ["clinical"] * 12 + ["dermoscopic"] * 11))
+    assert set(anchors.colours) == {("6", None), ("6", "clinical"), ("V–VI", None), ("V–VI", "clinical")}
+    assert np.abs(np.array(anchors.colour("6", "V–VI", "clinical", 1)) - dark).max() <= 2
+    seen = {anchors.colour("6", "V–VI", "dermoscopic", seed) for seed in range(60)}
+    assert len(seen) > 1 and seen == set(anchors.colours["6", None])
+    assert anchors.colour("5", "V–VI", "clinical", 1) in anchors.colours["V–VI", "clinical"]      # no image of type V
+    assert anchors.colour("1", "I–II", "clinical", 1) is None and anchors.colour(None, "V–VI", "clinical", 1) is None
+    assert anchors.colour("6", None, "clinical", 5) == anchors.colour("6", None, "clinical", 5)
+    table = anchors.table()
+    assert table["images"].tolist() == [23, 12, 23, 12] and table["shades"].str.match(r"^#\w{6}( #\w{6})*$").all()
+
+
+def test_a_group_is_all_of_its_images_also_beside_images_that_have_the_group_alone():
+    typed, untyped = (120, 80, 60), (60, 40, 30)
+    pixels = np.stack([on_skin(typed)] * 13 + [on_skin(untyped)] * 2)
+    anchors = measure_anchors(pixels, examples(["6"] * 13 + ["V–VI"] * 2, ["V–VI"] * 15))
+    assert anchors.images["V–VI", None] == 15
+    assert np.abs(np.array(anchors.colours["V–VI", None][0]) - typed).max() <= 2
+
+
+def test_images_without_tone_and_group_do_not_count():
+    anchors = measure_anchors(np.stack([on_skin((90, 60, 45))] * 3), examples([None, None, "1"]))
+    assert set(anchors.colours) == {("1", None)} and anchors.images["1", None] == 1
+    assert measure_anchors(np.zeros((1, 8, 8, 3), np.uint8), examples([None])) == Anchors({}, {})
+
+
+def test_colours_as_text():
+    assert hex_of((225, 0, 15)) == "#e1000f" and colour_of("#e1000f") == (225, 0, 15)

@@ -1,0 +1,241 @@
+"""The sampler against diffusers' own pipelines, and images that depend on their own request alone."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline
+from PIL import Image
+from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from lib.diffusion.anchor import Anchors, hex_of
+from lib.diffusion.class_labels import add_class_labels
+from lib.diffusion.requests import Requests
+from lib.diffusion.sampler import DiffusionSampler, attach_ip_adapter, make_scheduler
+from lib.diffusion.words import Cell, Words
+from lib.study import Generation, Groups, ImagePrompt, Prompts
+from lib.tables import SYNTHETIC
+
+ANCHORS = Anchors({("6", None): ((80, 50, 40), (60, 40, 30)), ("6", "clinical"): ((90, 60, 50),)}, {("6", None): 9, ("6", "clinical"): 12})
+CELLS = pd.DataFrame([("melanoma", "6", 3), ("nevus", "1", 2), ("nevus", None, 3)], columns=["label", "tone", "images"])
+REFERENCES = {Cell("melanoma", "6"): ["a", "b"], Cell("nevus", "1"): ["b"], Cell("nevus", None): ["a"]}
+
+
+PICTURES = {name: np.random.default_rng(ord(name)).integers(0, 255, (32, 32, 3), dtype=np.uint8) for name in "abz"}
+
+
+def make(pipeline, *, anchors=None, **options):
+    """A sampler and its requests."""
+    generation = Generation(**{"steps": 3, "guidance": 4, "batch_size": 4, "start": "plain"} | options)
+    words = Words(Prompts(negative="a ruler"), ["melanoma", "nevus"], Groups())
+    requests = Requests(CELLS, words, {"clinical": 1}, generation, Groups(), study="demo", references=REFERENCES)
+    return DiffusionSampler(pipeline, generation, anchors=anchors, pictures=PICTURES), requests
+
+
+def generators(requests):
+    return [torch.Generator().manual_seed(request.seed) for request in requests]
+
+
+def called(pipeline, requests, sampler, **options):
+    """What diffusers makes of the same prompts, seeds and scheduler, as uint8."""
+    pipeline.scheduler = make_scheduler(sampler.generation.scheduler, pipeline.scheduler.config)
+    images = pipeline(prompt=[request.prompt for request in requests], negative_prompt=[request.negative_prompt for request in requests],
+                      num_inference_steps=sampler.generation.steps, guidance_scale=sampler.generation.guidance,
+                      generator=generators(requests), output_type="np", **options).images
+    return (images * 255).round().astype(np.uint8)
+
+
+def close(images, others):
+    return max(np.abs(np.array(image, int) - np.array(other, int)).max() for image, other in zip(images, others, strict=True)) <= 1
+
+
+@pytest.mark.parametrize("guidance", [1, 4])
+@pytest.mark.parametrize("scheduler", ["dpmsolver++", "ddim", "pndm"])
+def test_a_plain_start_is_a_plain_pipeline_call(tiny_pipeline, scheduler, guidance):
+    sampler, requests = make(tiny_pipeline, scheduler=scheduler, guidance=guidance, steps=5)
+    batch = [requests[place] for place in range(4)]
+    assert close(sampler(batch), called(tiny_pipeline, batch, sampler))
+    assert sampler.trace(batch[0]) == {"start": "plain", "anchor_colour": None}
+
+
+@pytest.mark.parametrize("scheduler", ["dpmsolver++", "ddim", "pndm"])
+def test_img2img_is_the_img2img_pipeline(tiny_pipeline, scheduler):
+    sampler, requests = make(tiny_pipeline, scheduler=scheduler, steps=6, image_prompt=ImagePrompt(mode="img2img", strength=0.6))
+    batch = [requests[place] for place in range(4)]
+    with torch.no_grad():
+        latents = torch.cat([sampler._encode(PICTURES[request.source_image_id]) for request in batch])
+    pipeline = StableDiffusionImg2ImgPipeline(**tiny_pipeline.components, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    assert close(sampler(batch), called(pipeline, batch, sampler, image=latents, strength=0.6))
+    assert sampler.trace(batch[0])["start"] == "img2img" and sampler.describe()["strength"] == 0.6
+
+
+def test_v_prediction(make_pipeline):
+    pipeline = make_pipeline(prediction="v_prediction")
+    sampler, requests = make(pipeline)
+    batch = [requests[place] for place in range(4)]
+    assert sampler.scheduler.config.prediction_type == "v_prediction"
+    assert close(sampler(batch), called(pipeline, batch, sampler))
+
+
+@pytest.mark.parametrize("options", [{}, {"anchors": ANCHORS, "start": "anchored"}, {"image_prompt": ImagePrompt(mode="img2img")}])
+def test_an_image_depends_on_its_own_request_alone(tiny_pipeline, options):
+    sampler, requests = make(tiny_pipeline, **options)
+    batch = [requests[place] for place in range(4)]
+    together = sampler(batch)
+    for request, image in zip(batch, together, strict=True):
+        assert np.array_equal(sampler([request])[0], image)
+    assert all(np.array_equal(a, b) for a, b in zip(sampler(batch[::-1]), together[::-1], strict=True))
+    other = [batch[0], *(requests.request(number, attempt=2) for number in (5, 6, 7))]
+    assert np.array_equal(sampler(other)[0], together[0])
+    assert not np.array_equal(sampler([dataclasses.replace(batch[0], seed=1)])[0], together[0])
+
+
+def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline, anchors=ANCHORS, start="anchored")
+    dark, light, unknown = requests[0], requests[3], requests[5]
+    first = sampler._timesteps()[0]
+    assert first == 999
+    with torch.no_grad():
+        starts = sampler._start([dark, light, unknown], int(first))
+        flat = torch.tensor([90, 60, 50]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 127.5 - 1
+        clean = tiny_pipeline.vae.encode(flat).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
+    noise = [torch.randn((1, 4, 8, 8), generator=generator) for generator in generators([dark, light, unknown])]
+    reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, noise[0], torch.tensor([999]))
+    torch.testing.assert_close(starts[:1], reference)
+    assert torch.equal(starts[1:], torch.cat(noise[1:]))            # no images of type I, and no tone asked: plain
+    assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50))}
+    assert sampler.trace(light) == sampler.trace(unknown) == {"start": "plain", "anchor_colour": None}
+    assert make(tiny_pipeline, anchors=ANCHORS, start="plain")[0].trace(dark)["start"] == "plain"
+
+
+def test_class_labels_reach_the_network_and_the_unconditional_half_is_not_told(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    batch = [requests[place] for place in range(4)]
+    plain = sampler(batch)
+    module = add_class_labels(tiny_pipeline.unet, ["melanoma", "nevus"], list("123456"))
+    assert sampler.describe()["class_labels"] is True
+    assert all(np.array_equal(a, b) for a, b in zip(sampler(batch), plain, strict=True))       # rows are zero so far
+    assert sampler._classes(batch, True).tolist() == [[0, 0]] * 4 + [[1, 6], [1, 6], [1, 6], [2, 1]]
+    assert sampler._classes([requests[5]], False).tolist() == [[2, 0]]
+    torch.nn.init.normal_(module.label_rows.weight)
+    assert not np.array_equal(sampler(batch)[0], plain[0])
+
+
+def test_dropout_is_off_while_drawing_and_the_mode_is_left_as_it_was(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    tiny_pipeline.unet.mid_block.resnets[0].dropout.p = 0.9
+    evaluated = sampler([requests[0]])[0]
+    tiny_pipeline.unet.train()
+    assert np.array_equal(sampler([requests[0]])[0], evaluated)
+    assert tiny_pipeline.unet.training
+
+
+def test_pixels_that_are_no_numbers_give_no_image(tiny_pipeline, monkeypatch):
+    sampler, requests = make(tiny_pipeline)
+    decode = sampler._decode
+
+    def broken(latents):
+        images = decode(latents)
+        images[1, 0, 3, 3] = float("nan")
+        return images
+
+    monkeypatch.setattr(sampler, "_decode", broken)
+    images = sampler([requests[place] for place in range(4)])
+    assert images[1] is None and all(image.shape == (32, 32, 3) for image in images[:1] + images[2:])
+
+
+def test_other_sizes_than_the_base_s_own(tiny_pipeline):
+    _, requests = make(tiny_pipeline)
+    sampler = DiffusionSampler(tiny_pipeline, requests.generation, size=48)
+    assert sampler([requests[0]])[0].shape == (48, 48, 3) and sampler.describe()["width"] == 48
+
+
+def test_two_requests_cannot_share_a_slot(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    with pytest.raises(ValueError, match=r"4 places, one for each request; got slots \[0, 0\]"):
+        sampler([requests[0], requests[4]])
+
+
+def test_every_sampler_column_is_one_of_the_table(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    assert set(sampler.describe()) | set(sampler.trace(requests[0])) <= set(SYNTHETIC.columns)
+
+
+def test_schedulers_start_where_training_ended(tiny_pipeline):
+    for name in ("dpmsolver++", "ddim", "pndm"):
+        for steps in (1, 7, 20, 50):
+            scheduler = make_scheduler(name, tiny_pipeline.scheduler.config)
+            scheduler.set_timesteps(steps)
+            assert scheduler.timesteps[0] == 999
+            torch.testing.assert_close(scheduler.alphas_cumprod, tiny_pipeline.scheduler.alphas_cumprod)
+    with pytest.raises(ValueError, match="pndm cannot start where no signal is left"):
+        make_scheduler("pndm", dict(tiny_pipeline.scheduler.config) | {"rescale_betas_zero_snr": True})
+
+
+# ── image prompts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+def save_ip_adapter(folder, unet):
+    """An untrained IP-Adapter that fits the tiny UNet, in the layout of the published ones."""
+    torch.manual_seed(3)
+    config = CLIPVisionConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
+                              projection_dim=12)
+    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+    tokens, width = 4, unet.config.cross_attention_dim
+    state = {"image_proj.proj.weight": torch.randn(tokens * width, 12), "image_proj.proj.bias": torch.zeros(tokens * width),
+             "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width)}
+    for number, name in enumerate(unet.attn_processors):
+        if name.endswith("attn2.processor"):
+            module = unet.get_submodule(name.removesuffix(".processor"))
+            for which in ("to_k", "to_v"):
+                state[f"ip_adapter.{number}.{which}_ip.weight"] = torch.randn(module.inner_dim, width)
+    save_file(state, folder / "adapter.safetensors")
+    return ImagePrompt(mode="ip_adapter", adapter=str(folder), weights="adapter.safetensors", scale=0.8)
+
+
+@pytest.mark.parametrize("guidance", [1, 4])
+def test_ip_adapter_is_the_pipeline_s_own(tiny_pipeline, tmp_path, guidance):
+    prompt = save_ip_adapter(tmp_path, tiny_pipeline.unet)
+    attach_ip_adapter(tiny_pipeline, Generation(image_prompt=prompt))
+    sampler, requests = make(tiny_pipeline, image_prompt=prompt, guidance=guidance)
+    batch = [requests[place] for place in range(4)]
+    images = sampler(batch)
+    for request, image in zip(batch, images, strict=True):
+        reference = Image.fromarray(PICTURES[request.source_image_id])
+        assert close([image], called(tiny_pipeline, [request], sampler, ip_adapter_image=reference))
+    assert not np.array_equal(images[0], sampler([dataclasses.replace(batch[0], source_image_id="z")])[0])
+    assert np.array_equal(images[2], sampler([batch[2]])[0])
+
+
+def test_what_decides_images_names_the_kind_of_image_prompt(tiny_pipeline, tmp_path):
+    """img2img of strength 0.6 and an IP-Adapter of scale 0.6 have the same columns, and other images."""
+    first = save_ip_adapter(tmp_path, tiny_pipeline.unet)
+    sampler, _ = make(tiny_pipeline, image_prompt=ImagePrompt(mode="img2img", strength=0.8))
+    attach_ip_adapter(tiny_pipeline, Generation(image_prompt=first))
+    others = [make(tiny_pipeline, image_prompt=first.model_copy(update={"weights": name}))[0] for name in ("adapter.safetensors", "b")]
+    decided = [str(one.deciding()) for one in (sampler, *others)]
+    assert len({str(one.describe()) for one in (sampler, *others)}) == 1 and len(set(decided)) == 3
+
+
+def test_an_image_prompt_that_cannot_be(tiny_pipeline, tmp_path):
+    with pytest.raises(ValueError, match="no IP-Adapter is loaded"):
+        make(tiny_pipeline, image_prompt=ImagePrompt(mode="ip_adapter"))
+    with pytest.raises(ValueError, match="name the adapter"):
+        attach_ip_adapter(tiny_pipeline, Generation(image_prompt=ImagePrompt(mode="ip_adapter")))
+    prompt = ImagePrompt(mode="ip_adapter", adapter=str(tmp_path), weights="x.safetensors")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        attach_ip_adapter(tiny_pipeline, Generation(image_prompt=prompt))
+    with pytest.raises(ValueError, match="needs `pictures`"):
+        DiffusionSampler(tiny_pipeline, Generation(image_prompt=ImagePrompt(mode="img2img")))
+
+
+def test_half_precision(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    batch = [requests[place] for place in range(4)]
+    single = np.stack(sampler(batch)).astype(int)
+    sampler, _ = make(tiny_pipeline.to(torch.bfloat16), anchors=ANCHORS)
+    assert sampler.describe()["dtype"] == "bfloat16"
+    assert np.abs(np.stack(sampler(batch)).astype(int) - single).mean() < 8
