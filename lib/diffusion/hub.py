@@ -203,7 +203,8 @@ class Encoder:
 def load_encoder(name: str, device: torch.device | str = "cpu") -> Encoder:
     """An asset's name, a folder or a Hub id. ModelError where it cannot be loaded or lacks weights."""
     try:
-        processor, model, _ = load_image_model(locate(name), key="diffusion.encoder", instead=", or use phantom-siglip")
+        with _without_bars():
+            processor, model, _ = load_image_model(locate(name), key="diffusion.encoder", instead=", or use phantom-siglip")
     except DataError as error:
         raise ModelError(str(error)) from None
     return Encoder(name, processor, model.requires_grad_(False).to(device))

@@ -12,6 +12,8 @@ ASSETS = {
     "phantom-oracle": _ASSETS / "phantom_oracle",
 }
 
+_SAID = {"card.md", "measured.json"}        # what is said about a model, and not the model
+
 
 class ModelError(ValueError):
     """A pretrained model is missing or unusable; the message says which, where it was looked for and how to get it."""
@@ -39,7 +41,7 @@ def model_state(model: str) -> str:
     folder = Path(locate(model))
     digest = hashlib.sha256(model.encode())
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if path.is_file():
+        if path.is_file() and path.name not in _SAID:
             state = path.stat()
             content = path.read_bytes() if model in ASSETS else f"{state.st_size} {state.st_mtime_ns}".encode()
             digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + content)

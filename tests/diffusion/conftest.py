@@ -82,6 +82,15 @@ def build_pipeline(folder: Path, *, prediction: str = "epsilon", seed: int = 0):
     return pipeline
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Trainers set the study's threads, and sums are rounded otherwise with another number: what a test compares, it computes with one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def make_pipeline(tmp_path):
     """A function like `build_pipeline` without the folder, for other predictions or seeds."""

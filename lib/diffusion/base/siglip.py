@@ -143,7 +143,8 @@ def _facts(model: SiglipModel, outcome: Outcome) -> dict[str, str]:
         "Training": f"{_IMAGES:,} pictures of types I to VI, difficulty 0.45, with artefacts, seed {_SEED:,} (the first"
                     f" {_START:,} steps: {_EASY:,} of difficulty 0), turned and mirrored; captions"
                     f" of `lib/diffusion/base/captions.py`, whole and shortened; {outcome.steps:,} steps of {_BATCH} (each picture "
-                    f"{outcome.steps * _BATCH / _IMAGES:.1f} times), {outcome.minutes:.0f} minutes on a busy CPU; averaged weights",
+                    f"{(outcome.steps - _START) * _BATCH / _IMAGES:.1f} times), {outcome.minutes:.0f} minutes on a busy CPU; "
+                    "averaged weights",
         "Loss": "the sigmoid loss over all pairs of a batch; a caption belongs to every picture of which it is true",
         "Rebuild": f"`python -m lib.diffusion.base.build phantom-siglip` ({_STEPS:,} steps; with `--minutes` the schedule follows the "
                    "clock, as it did here if the steps above are fewer, and the outcome is alike but not the same)",
