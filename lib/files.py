@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -27,6 +28,22 @@ def write_json(path: Path, value: Any) -> None:
     """Plain values as JSON, atomically. ValueError when a number is NaN or infinite (JSON has none)."""
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def reserve(path: Path, what: str) -> None:
+    """Take a file's whole room on disk at once, before it is mapped and written: on a full disk that kills the process without a word.
+
+    OSError where there is no room, with `what` the file holds; nothing on a system that cannot reserve.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except (OSError, AttributeError) as error:
+        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+            return
+        raise OSError(error.errno, f"the disk has no room for {size / 1e6:,.0f} MB of {what}; free some space and run the same command "
+                                   "again", str(path.parent)) from None
 
 
 def remove_leftovers(folder: Path) -> None:

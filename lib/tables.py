@@ -109,7 +109,7 @@ SYNTHETIC = pa.DataFrameSchema(
         "tone":            TONE,                                                # the type that was asked for
         "tone_key":        _text(nullable=True),                                # type or group, as the quota names it; null: none asked
         "group":           _text(nullable=True),
-        "domain":          _text(),
+        "domain":          _text(nullable=True),                                # null: not asked for, and learnt from several
         "prompt":          pa.Column(str, nullable=True),                       # null: a generator without words
         "negative_prompt": pa.Column(str, nullable=True),
         "seed":            _whole(64, 0),
@@ -126,6 +126,10 @@ SYNTHETIC = pa.DataFrameSchema(
         "lora_scale":      pa.Column(float, pa.Check.ge(0), nullable=True),
         "class_labels":    pa.Column(bool),                                     # label and tone were also given as added vectors
         "source_image_id": _text(nullable=True),                                # of the reference image
+        "source_sha256":   pa.Column(str, HASH, nullable=True),                 # of its pixels as the generator sees them
+        "image_adapter":   _text(nullable=True),                                # IP-Adapter: Hub id or folder
+        "image_adapter_weights": _text(nullable=True),                          # file in it
+        "image_adapter_sha256":  pa.Column(str, HASH, nullable=True),           # of its weights and its image encoder's, as they draw
         "strength":        _share(nullable=True),                               # img2img; or the weight of the image prompt
         "attempt":         _whole(16, 1),
         "accepted":        pa.Column(bool),                                     # by the cheap checks of generation
@@ -135,6 +139,7 @@ SYNTHETIC = pa.DataFrameSchema(
         "height":          pa.Column("Int32", pa.Check.ge(1)),
         "batch_size":      _whole(16, 1),
         "slot":            _whole(16, 0),                                       # place in the padded batch
+        "attention_slicing": pa.Column("boolean", nullable=True),               # attention in parts; null: a generator without
         "threads":         _whole(16, 1),
         "device":          _text(),
         "dtype":           _text(),

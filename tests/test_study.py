@@ -98,6 +98,10 @@ BAD = {
     "group without name":   (GOOD + "groups: {values: {'': [1]}}\n", r"a group cannot be called ''"),
     "value in two groups":  (GOOD + "groups: {values: {a: [1], b: [1, 2]}}\n", r"1 stands in two groups"),
     "class without name":   (GOOD.replace("    a: [x]", "    '': [x]"), r"a class has no name"),
+    "warmup to the end":    (GOOD + "diffusion: {lora: {steps: 50, warmup: 50}}\n", r"lora: warmup is 50 and steps is 50, so the learning"),
+    "default warmup":       (GOOD + "diffusion: {tokens: {steps: 50}}\n", r"warmup is 100, its default, and steps is 50, .*well below"),
+    "sliced IP-Adapter":    (GOOD + "diffusion: {}\ngeneration: {attention_slicing: true, image_prompt: {mode: ip_adapter}}\n",
+                             r"generation: attention_slicing would put an IP-Adapter"),
     "python object":        ("name: !!python/object/apply:os.getcwd []\n", r"not valid YAML"),
 }
 

@@ -72,8 +72,9 @@ def similar_vectors(
 def load_image_model(
     encoder: str,                                           # Hub id or folder
     *,
-    key:     str = "data.duplicates.encoder",               # of the study, for messages
-    instead: str = ", or leave `encoder` out",              # what else could be done, for messages
+    revision: str | None = None,                            # of a Hub model: commit, tag or branch
+    key:      str        = "data.duplicates.encoder",       # of the study, for messages
+    instead:  str        = ", or leave `encoder` out",      # what else could be done, for messages
 ) -> tuple[Any, Any, set[str]]:
     """Processor, model (in evaluation mode, on the CPU), and the weights that its files lack, which are random (a pooler, as a rule).
 
@@ -83,13 +84,15 @@ def load_image_model(
 
     name, loud = str(Path(encoder).expanduser()), transformers.logging.get_verbosity()
     name = name if Path(name).is_dir() else encoder
+    pinned = {"revision": revision} if revision else {}
     transformers.logging.set_verbosity_error()              # it would report each missing weight to people who did not ask
     try:
-        processor = transformers.AutoImageProcessor.from_pretrained(name)
-        model, told = transformers.AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+        processor = transformers.AutoImageProcessor.from_pretrained(name, **pinned)
+        model, told = transformers.AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **pinned)
     except (OSError, ValueError, KeyError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         wanted = encoder if encoder.count("/") == 1 and encoder[0] not in "./~" else "ORGANISATION/MODEL"
+        wanted += f" --revision {revision}" if revision else ""
         raise DataError(
             f"{key}: {encoder!r} cannot be loaded ({first[:200]}). It must be a folder with an image model of transformers, or a "
             f"Hub id that can be fetched from here. Where there is no network, fetch it elsewhere (hf download {wanted} "

@@ -21,10 +21,10 @@ from lib.data.errors import DataError
 from lib.data.hair import HAIR_RECIPE, LONGEST_SIDE
 from lib.data.hair import remove_hair as paint_over_hair
 from lib.data.images import ImageRefused, content_hash, decode, read_bytes, read_mask
-from lib.files import write_atomically, write_json
+from lib.files import reserve, write_atomically, write_json
 
 _RECIPE = "pixels 2: sRGB, square, lanczos, reducing_gap 3"     # part of the cache's key: change it with the recipe
-_MARGIN = 0.15                                             # of the lesion's longer side, on each side of it
+MARGIN  = 0.15                                             # of the lesion's longer side, on each side of it
 
 Box = tuple[float, float, float, float]
 
@@ -36,6 +36,7 @@ def load_pixels(
     crop:     str,                          # whole: the largest centred square; lesion: a square around the mask
     cache:    Path,                         # folder; one file per set of images, size, crop and remove_hair
     *,
+    margin:      float                             = MARGIN,    # of crop lesion, as a share of the lesion's longer side
     remove_hair: bool                              = False,     # paint over dark hair, see lib.data.hair
     threads:     int                               = 1,
     progress:    Callable[[int, int], None] | None = None,      # called with (images done, images)
@@ -43,9 +44,10 @@ def load_pixels(
     """Pixels uint8 [N, size, size, 3] in the order of `samples`, read-only.
 
     Decoded once and kept under `cache` by the hash of the images' (and masks') content; processes that ask at once wait for the
-    first. Raises DataError when an image is no longer the one that `samples` describes.
+    first. Raises DataError when an image is no longer the one that `samples` describes, OSError where the disk has no room for them.
     """
-    return load_pixels_and_account(samples, roots, size, crop, cache, remove_hair=remove_hair, threads=threads, progress=progress)[0]
+    return load_pixels_and_account(samples, roots, size, crop, cache, margin=margin, remove_hair=remove_hair, threads=threads,
+                                   progress=progress)[0]
 
 
 def load_pixels_and_account(
@@ -55,6 +57,7 @@ def load_pixels_and_account(
     crop:     str,
     cache:    Path,
     *,
+    margin:      float                             = MARGIN,
     remove_hair: bool                              = False,
     threads:     int                               = 1,
     progress:    Callable[[int, int], None] | None = None,
@@ -67,11 +70,11 @@ def load_pixels_and_account(
         raise ValueError(f"crop is {crop!r}; expected whole or lesion")
     cache = Path(cache)
     cache.mkdir(parents=True, exist_ok=True)
-    key = _key(samples, roots, size, crop, remove_hair)
+    key = _key(samples, roots, size, crop, margin, remove_hair)
     path, account = cache / f"{key}.npy", cache / f"{key}.json"
     with FileLock(cache / f"{key}.lock"):
         if not _complete(path, account, (len(samples), size, size, 3)):
-            _fill(path, account, samples, roots, size, crop, remove_hair, threads, progress)
+            _fill(path, account, samples, roots, size, crop, margin, remove_hair, threads, progress)
     return np.load(path, mmap_mode="r"), json.loads(account.read_text(encoding="utf-8"))
 
 
@@ -79,11 +82,12 @@ def square_of(
     width:  int,
     height: int,
     mask:   np.ndarray | None = None,       # bool [height, width], True inside the lesion
+    margin: float             = MARGIN,     # on each side of the lesion, as a share of its longer side
 ) -> tuple[Box, bool]:
     """The square to cut out, as (left, upper, right, lower), and whether it follows the lesion.
 
-    Without a lesion the largest centred square. With one, the square around its bounding box with a margin of 15 % on each side, as
-    large as the picture allows and pushed inside it.
+    Without a lesion the largest centred square. With one, the square around its bounding box with a margin on each side, as large as
+    the picture allows and pushed inside it.
     """
     short = min(width, height)
     if mask is None or not mask.any():
@@ -91,24 +95,26 @@ def square_of(
         return (left, upper, left + short, upper + short), False
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     longer = max(columns[-1] - columns[0], rows[-1] - rows[0]) + 1
-    side = min(float(short), longer * (1 + 2 * _MARGIN))
+    side = min(float(short), longer * (1 + 2 * margin))
     left = min(max((columns[0] + columns[-1] + 1 - side) / 2, 0), width - side)
     upper = min(max((rows[0] + rows[-1] + 1 - side) / 2, 0), height - side)
     return (left, upper, left + side, upper + side), True
 
 
 def square_pixels(
-    image: Image.Image,                     # RGB
-    size:  int,
-    mask:  np.ndarray | None = None,
+    image:  Image.Image,                    # RGB
+    size:   int,
+    mask:   np.ndarray | None = None,
+    margin: float             = MARGIN,
 ) -> tuple[np.ndarray, bool]:
     """One picture as uint8 [size, size, 3], and whether the crop follows the lesion."""
-    box, follows = square_of(*image.size, mask)
+    box, follows = square_of(*image.size, mask, margin)
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)), follows
 
 
-def _key(samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, remove_hair: bool) -> str:
-    digest = hashlib.sha256(f"{_RECIPE}\n{size}\n{crop}\n{HAIR_RECIPE if remove_hair else ''}\n".encode())
+def _key(samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, margin: float, remove_hair: bool) -> str:
+    how = f"{crop} {margin:g}" if crop == "lesion" else crop
+    digest = hashlib.sha256(f"{_RECIPE}\n{size}\n{how}\n{HAIR_RECIPE if remove_hair else ''}\n".encode())
     digest.update("\n".join(samples["sha256"]).encode())
     if crop == "lesion":
         for dataset, mask in zip(samples["dataset"], samples["mask_path"], strict=True):
@@ -133,8 +139,8 @@ def _complete(path: Path, account: Path, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, remove_hair: bool,
-          threads: int, progress: Callable[[int, int], None] | None) -> None:
+def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, Path], size: int, crop: str, margin: float,
+          remove_hair: bool, threads: int, progress: Callable[[int, int], None] | None) -> None:
     for leftover in path.parent.glob(f".{path.name}.*"):     # of a process that died; we hold the lock, so nobody writes it
         leftover.unlink(missing_ok=True)
     count = {"lesion": 0, "whole": 0} | ({"hair": 0} if remove_hair else {})
@@ -144,10 +150,11 @@ def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, 
 
     def write(temporary: Path) -> None:
         pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(tasks), size, size, 3))
+        reserve(temporary, "pixels")
         with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
             for start in range(0, len(tasks), 1024):        # in portions, so that results never pile up
                 part = tasks[start:start + 1024]
-                squares = pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop, remove_hair), part)
+                squares = pool.map(lambda task: _open(task, Path(roots[task.dataset]), size, crop, margin, remove_hair), part)
                 for i, (square, follows, hairy) in enumerate(squares, start):
                     pixels[i] = square
                     count["lesion" if follows else "whole"] += 1
@@ -161,7 +168,7 @@ def _fill(path: Path, account: Path, samples: pd.DataFrame, roots: Mapping[str, 
     write_json(account, count)
 
 
-def _open(task: tuple, root: Path, size: int, crop: str, remove_hair: bool) -> tuple[np.ndarray, bool, bool]:
+def _open(task: tuple, root: Path, size: int, crop: str, margin: float, remove_hair: bool) -> tuple[np.ndarray, bool, bool]:
     """The square, whether it follows the lesion, and whether hair was taken out of it."""
     try:
         content = read_bytes(root / task.path)
@@ -176,13 +183,13 @@ def _open(task: tuple, root: Path, size: int, crop: str, remove_hair: bool) -> t
             mask = read_mask(root / task.mask_path, image.size)
         except ImageRefused:
             mask = None         # counted as a whole image
-    square, follows = square_pixels(image, size, mask)
-    shaved = _without_hair(image, size, mask) if remove_hair else None
+    square, follows = square_pixels(image, size, mask, margin)
+    shaved = _without_hair(image, size, mask, margin) if remove_hair else None
     return (square, follows, False) if shaved is None else (shaved, follows, True)
 
 
-def _without_hair(image: Image.Image, size: int, mask: np.ndarray | None) -> np.ndarray | None:
+def _without_hair(image: Image.Image, size: int, mask: np.ndarray | None, margin: float) -> np.ndarray | None:
     """The square without its hair, None where it has none. Hair is found and painted over at a size where it is wide enough to see."""
-    large, _ = square_pixels(image, max(size, LONGEST_SIDE), mask)
+    large, _ = square_pixels(image, max(size, LONGEST_SIDE), mask, margin)
     shaved = paint_over_hair(large)
     return None if shaved is large else square_pixels(Image.fromarray(shaved), size)[0]

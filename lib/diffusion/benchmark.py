@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import torch
 from diffusers import StableDiffusionPipeline
 
 from lib.diffusion.ceiling import denoise_bare, train_lora_bare, train_tokens_bare
@@ -23,12 +24,12 @@ from lib.diffusion.quota import quota
 from lib.diffusion.requests import Requests
 from lib.diffusion.resample import Batches
 from lib.diffusion.sampler import DiffusionSampler, make_scheduler
-from lib.diffusion.stopwatch import Stopwatch, time_in_turn
 from lib.diffusion.studio import Studio
 from lib.diffusion.tokens import plan_tokens, train_tokens
 from lib.diffusion.words import cells_of, prompts_of
 from lib.study import Groups
 from lib.study.generate import Benchmarks, Diffusion, Generation, Tokens, Training
+from lib.training.stopwatch import Stopwatch, time_in_turn
 
 Contestants = dict[str, Callable[[Stopwatch], int]]
 
@@ -68,6 +69,13 @@ class Setup:
     def pipeline(self) -> StableDiffusionPipeline:
         """A fresh one for every run: trainings change it."""
         return load_pipeline(self.diffusion.base, device=self.studio.accelerator.device)
+
+    def plain_pipeline(self) -> StableDiffusionPipeline:
+        """A fresh one as `from_pretrained` gives it, which is what the published scripts use: kernels not channels last."""
+        pipeline = self.pipeline()
+        for part in (pipeline.unet, pipeline.vae):
+            part.to(memory_format=torch.contiguous_format)
+        return pipeline
 
     def timed(self, options: Training) -> Training:
         """The study's options with as many steps as are timed and no validation; the checkpoint at the end is timed as well."""
@@ -109,7 +117,7 @@ def token_training(setup: Setup) -> Contestants:
     def plain(watch: Stopwatch) -> int:
         files = _one_epoch([setup.paths[place] for place in places], prompts, options)
         words = {token: setup.studio.words.diagnosis(cell.label) for cell, token in tokens.items()}
-        train_tokens_plainly(setup.pipeline(), *files, words, options, progress=watch, **setup.machine)
+        train_tokens_plainly(setup.plain_pipeline(), *files, words, options, progress=watch, **setup.machine)
         return setup.images(options)
 
     def ceiling(watch: Stopwatch) -> int:
@@ -146,7 +154,7 @@ def lora_training(setup: Setup) -> Contestants:
         return setup.images(options)
 
     def plain(watch: Stopwatch) -> int:
-        train_lora_plainly(setup.pipeline(), *_one_epoch(setup.paths, prompts, options), options, progress=watch, **setup.machine)
+        train_lora_plainly(setup.plain_pipeline(), *_one_epoch(setup.paths, prompts, options), options, progress=watch, **setup.machine)
         return setup.images(options)
 
     def ceiling(watch: Stopwatch) -> int:
@@ -175,7 +183,7 @@ def drawing(setup: Setup) -> Contestants:
         return images
 
     def plain(watch: Stopwatch) -> int:
-        one_by_one = setup.pipeline()
+        one_by_one = setup.plain_pipeline()
         one_by_one.scheduler = scheduler
         watch.start()
         draw_plainly(one_by_one, [request.prompt for request in requests], [request.seed for request in requests], steps=generation.steps,

@@ -14,7 +14,7 @@ def training_examples(
     samples: pd.DataFrame,                  # the samples table
     words:   Words,
     *,
-    sources: Collection[str] = (),          # names of data sets; empty: every one that has rows of the split
+    sources: Collection[str] = (),          # names of data sets; empty: every one that has rows of the split. Validation may lack one
     split:   str             = "train",     # or "validation", for what is held out
 ) -> pd.DataFrame:
     """One row per image: row (its position in `samples` and in the pixels), label, tone (a cell's key, or None), group, domain, dataset.
@@ -25,7 +25,7 @@ def training_examples(
     if split not in ("train", "validation"):
         raise ValueError(f"split is {split!r}; generators see train and, for scores, validation")
     held = samples["split"].eq(split).to_numpy()
-    known = sorted(samples.loc[held, "dataset"].unique())
+    known = sorted(samples.loc[held | (split == "validation") & samples["split"].eq("train"), "dataset"].unique())
     if strange := sorted(set(sources) - set(known)):
         raise ValueError(f"sources names {', '.join(strange)}, which has no {split} rows; with some: {', '.join(known) or 'none'}")
     chosen = held & samples["dataset"].isin(list(sources) or known).to_numpy()

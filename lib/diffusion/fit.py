@@ -31,8 +31,9 @@ class Fitted:
     """What a training run came to."""
 
     state:     dict[str, torch.Tensor]    # name → value at `best_step`, on the CPU
-    history:   pd.DataFrame               # step, loss and gradient_norm (means since the row before), learning_rate, score (NaN: none)
-    best_step: int                        # of the lowest score, the first of equals; the last step where nothing was scored
+    history:   pd.DataFrame               # step, loss and gradient_norm (means since the row before), learning_rate, score (NaN: none);
+                                          # its first row is step 0, without a loss, where `before` is given
+    best_step: int                        # of the lowest score, the first of equals (0: the start); the last step where nothing was scored
     stopped:   str                        # why it ended, in words
 
 
@@ -48,6 +49,7 @@ def fit(
     fingerprint: str,                                           # of everything that decides the outcome
     accelerator: Accelerator,
     validate:    Callable[[int], float | None] | None = None,   # steps done → score, lower is better; None: no score this time
+    before:      float | None                         = None,   # score of the state that it starts from, which then is a candidate
     after_step:  Callable[[int], None] | None         = None,   # called with the optimiser step, once it is done
     progress:    Progress | None                      = None,
     say:         Callable[[str], None] | None         = None,   # default: a warning in the log
@@ -61,6 +63,8 @@ def fit(
     """
     run = _Run(dict(trainable), optimizer, options, section, folder, fingerprint, accelerator, say or logging.getLogger(__name__).warning)
     run.resume()
+    if before is not None and not run.history:
+        run.start_from(before)
     patience = options.patience or math.inf
     while run.done < options.steps and run.validations_since_best() < patience:
         run.train(step, rate)
@@ -126,13 +130,26 @@ class _Run:
             total += loss.detach()
         if accelerator.num_processes > 1:
             total = accelerator.reduce(total, reduction="sum")
-            for parameter in (one for one in self.trainable.values() if one.grad is not None):
-                parameter.grad = accelerator.reduce(parameter.grad, reduction="sum")
+            self._add_up_gradients()
         self.norms.append(accelerator.clip_grad_norm_(list(self.trainable.values()), options.max_grad_norm))
         self.losses.append(total)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.done += 1
+
+    def _add_up_gradients(self) -> None:
+        """Over the processes. Each asks for the same sums in the same order, also where its own batches did not use a parameter."""
+        learning = [parameter for parameter in self.trainable.values() if parameter.requires_grad]
+        used = torch.tensor([parameter.grad is not None for parameter in learning], dtype=torch.float32, device=self.accelerator.device)
+        for parameter, users in zip(learning, self.accelerator.reduce(used, reduction="sum").tolist(), strict=True):
+            if users:
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self.accelerator.reduce(own.detach(), reduction="sum")
+
+    def start_from(self, score: float) -> None:
+        """Let the state before the first step stand for the outcome until a later one has a better score."""
+        self.history.append({"step": 0, "loss": math.nan, "gradient_norm": math.nan, "learning_rate": math.nan, "score": score})
+        self.best = self.state()
 
     def close_row(self, validate: Callable[[int], float | None] | None) -> dict:
         """Read the losses since the last row, refuse them if they are no numbers, and score the state where it is time to."""

@@ -48,7 +48,7 @@ class Sampler(Protocol):
         """What else decides the images, as plain values: work drawn with something else is not taken over."""
 
     def trace(self, request: Request) -> dict[str, Any]:
-        """Columns that only the sampler knows for an image: start, anchor_colour."""
+        """Columns that only the sampler knows for an image: start, anchor_colour; they go before what the request says."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def generate(
 
     A refused image is tried again with the seed of its next attempt in its own slot, so neither batches, shards nor interruptions change
     a byte. An image that is missing or altered on disk is drawn again. Memory does not grow with the number of images (two bytes each).
+    With more attempts only what was given up is tried on; with fewer, later attempts do not count.
     Work of other requests, other models or another build in `folder` is deleted, and `say` is told.
     Raises OSError where the disk is full (what is drawn stays), ValueError where sampler and requests disagree on the batch size.
     """
@@ -98,8 +99,8 @@ def generate(
                          f"{requests.generation.batch_size}; make both from the same generation section")
     columns = {**sampler.describe(), **provenance}
     basic = requests.generation.model_dump(mode="json", include={"brightness", "minimum_contrast"})
-    mark = digest({"requests": requests.describe(), "columns": columns, "attempts": attempts, "sampler": sampler.deciding(),
-                   "checks": basic, "given": fingerprint})
+    mark = digest({"requests": requests.describe(), "columns": columns, "sampler": sampler.deciding(), "checks": basic,
+                   "given": fingerprint})
     run = _Run(requests, sampler, folder, Journal(journal, mark), accept, attempts, say)
     try:
         run.run(progress)
@@ -152,16 +153,17 @@ def png_bytes(image: np.ndarray) -> bytes:
 
 
 def _rows(run: _Run, columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    lines = {(line.number, line.attempt): line for line in run.journal.lines()}
+    lines = {(line.number, line.attempt): line for line in run.journal.lines() if line.attempt <= run.attempts}
     for number, attempt in sorted(lines):
         line, request = lines[number, attempt], run.requests.request(number, attempt)
         yield {
-            **columns, **run.sampler.trace(request),
+            **columns,
             "image_id": request.image_id, "label": request.label, "diagnosis": request.label, "tone_key": request.tone,
             "tone": request.tone_type, "group": request.group, "domain": request.domain, "prompt": request.prompt,
             "negative_prompt": request.negative_prompt, "seed": request.seed, "slot": request.slot,
             "source_image_id": request.source_image_id, "attempt": attempt, "accepted": line.reason is None, "reason": line.reason,
             "path": image_path(request).as_posix() if line.reason is None else None, "sha256": line.sha256,
+            **run.sampler.trace(request),
         }
 
 
@@ -252,6 +254,9 @@ class _Run:
             remove_leftovers(cell)
         lost = 0
         for line in self.journal.lines():
+            if line.attempt > self.attempts:                    # of a call that allowed more
+                self._path(line).unlink(missing_ok=True)
+                continue
             fits = line.reason is not None or self._lies_there(line)
             lost += not fits
             self._remember(line if fits else line._replace(attempt=line.attempt - 1, reason="lost"))
@@ -260,7 +265,10 @@ class _Run:
 
     def _lies_there(self, line: Line) -> bool:
         try:
-            content = (self.folder / image_path(self.requests.request(line.number, line.attempt))).read_bytes()
+            content = self._path(line).read_bytes()
         except FileNotFoundError:
             return False
         return hashlib.sha256(content).hexdigest() == line.sha256
+
+    def _path(self, line: Line) -> Path:
+        return self.folder / image_path(self.requests.request(line.number, line.attempt))

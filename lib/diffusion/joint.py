@@ -26,10 +26,16 @@ from lib.training.schedules import cosine_with_warmup
 
 @dataclass(frozen=True)
 class Refined:
-    """Tokens and adapter after the refinement; kept by `save_tokens` and `save_lora`."""
+    """Tokens and adapter after the refinement, or as they were before it; kept by `save_tokens` and `save_lora`."""
 
     embeddings: dict[str, torch.Tensor]     # token → [vectors, D], float32 on the CPU
-    lora:       LearntLora                  # its history is that of the refinement
+    lora:       LearntLora                  # its history is that of the refinement, from step 0 on where the start has a score
+    before:     float | None                # the score of `learnt`; None where it has none
+
+    @property
+    def kept(self) -> bool:
+        """Whether the refinement counts: its score is better than that of the start, or none was measured."""
+        return self.lora.best_step > 0
 
 
 def refine(
@@ -50,9 +56,10 @@ def refine(
     progress:    Progress | None                      = None,
     say:         Callable[[str], None] | None         = None,
 ) -> Refined:
-    """Go on with both at once, half a cosine long; the best state is left in the pipeline.
+    """Go on with both at once, half a cosine long; the best state is left in the pipeline, which may be the one before the first step.
 
-    Starts from `learnt` and from the tokens in the pipeline, whatever adapter is in it. No other vector of the vocabulary changes.
+    Starts from `learnt` and from the tokens in the pipeline, whatever adapter is in it; with `validate` the score that `learnt` was kept
+    for, by the same measure, has to be beaten. No other vector of the vocabulary changes.
     Errors: those of `train_lora`; ValueError for a token that the pipeline does not have.
     """
     options = options.model_copy(update={"steps": options.joint_steps, "learning_rate": options.joint_learning_rate, "restarts": 1})
@@ -64,6 +71,7 @@ def refine(
     if learnt.class_labels is not None:
         labels = add_class_labels(pipeline.unet, learnt.class_labels.labels, learnt.class_labels.tones)
         labels.load_state_dict(learnt.class_labels.state_dict())
+    before = _score_of(learnt) if validate else None
     trained = TrainedRows(pipeline, tokens)
     texts = LiveTexts(pipeline, prompts)
     step = LoraStep(pipeline, examples, latents, texts, options, resampling, purpose="joint", class_labels=labels, embed=embed, say=say)
@@ -73,12 +81,18 @@ def refine(
             fitted = learn(
                 step, adapter, rows, lambda number: cosine_with_warmup(number, steps=options.steps), options=options, folder=folder,
                 fingerprint=mark(fingerprint, step, prompts, accelerator, {**adapter, **rows}), accelerator=accelerator,
-                validate=validate, progress=progress, say=say,
+                validate=validate, before=before, progress=progress, say=say,
             )
     except TrainingDivergedError as error:
         raise TrainingDivergedError(str(error).replace("lora.learning_rate", "lora.joint_learning_rate")) from None
-    lora = LearntLora(lora_weights(pipeline.unet), labels, fitted.history, fitted.best_step, fitted.stopped)
-    return Refined(trained.embeddings(), lora)
+    weights = lora_weights(pipeline.unet) if fitted.best_step else learnt.weights       # the start bit by bit: alpha / rank may round
+    return Refined(trained.embeddings(), LearntLora(weights, labels, fitted.history, fitted.best_step, fitted.stopped), before)
+
+
+def _score_of(learnt: LearntLora) -> float | None:
+    """The validation score of the state that was kept."""
+    scores = learnt.history.loc[learnt.history["step"] == learnt.best_step, "score"].dropna()
+    return float(scores.iloc[0]) if len(scores) else None
 
 
 class LiveTexts:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from diffusers import AutoencoderKL
 from diffusers.loaders import TextualInversionLoaderMixin
 from filelock import FileLock
 
-from lib.files import write_atomically
+from lib.files import reserve, write_atomically
 
 _RECIPE = "latents 1"       # part of the cache's key: change it with the recipe
 _PROMPTS = 32               # encoded at once
@@ -66,7 +64,7 @@ def encode(
         if not _complete(path, shape):
             def write(temporary: Path) -> None:
                 stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-                _reserve(temporary)
+                reserve(temporary, "encoded images")
                 for start, latents in _encode(vae, pixels, rows, batch_size):
                     stored[:, start:start + latents.shape[1]] = latents
                     if progress:
@@ -129,19 +127,6 @@ def _key(vae: AutoencoderKL, pixels: np.ndarray, rows: np.ndarray, batch_size: i
     for row in rows:
         digest.update(np.ascontiguousarray(pixels[row]).data)
     return digest.hexdigest()[:32]
-
-
-def _reserve(path: Path) -> None:
-    """Take the file's whole room at once: writing to a mapped file on a full disk kills the process without a word."""
-    size = path.stat().st_size
-    try:
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    except (OSError, AttributeError) as error:
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
-            return                          # a system that cannot reserve
-        raise OSError(error.errno, f"the disk has no room for {size / 1e6:,.0f} MB of encoded images; free some space and run the same "
-                                   "command again", str(path.parent)) from None
 
 
 def _complete(path: Path, shape: tuple[int, ...]) -> bool:

@@ -61,7 +61,7 @@ def train_lora(
 
     UNet, text encoder and VAE stay as they are, so texts are encoded once. A share of the images gets the empty prompt and no class
     label, which classifier-free guidance needs. AdamW, cosine with restarts. Errors: those of `fit`; AdapterError for targets that
-    match no layer; ValueError for resampling that fits no image, and for a diversity loss without an encoder.
+    match no layer; ValueError for resampling that fits no image, and for a diversity loss without an encoder or in several processes.
     """
     pipeline.to(accelerator.device)
     adapter = add_lora(pipeline.unet, rank=options.rank, alpha=options.alpha, dropout=options.dropout, targets=options.targets,
@@ -93,7 +93,10 @@ def learn(
     **others: Any,                              # of `fit`
 ) -> Fitted:
     """Run `fit` with dropout at work, leave the best state in the weights, and freeze them."""
-    unet = step.unet
+    unet, processes = step.unet, others["accelerator"].num_processes
+    if step.memory and processes > 1:
+        raise ValueError(f"diffusion.resampling.diversity.weight is {step.diversity_weight:g}, and {processes} processes share the "
+                         "batches: each would remember only its own pictures. Train in one process, or set the weight to 0")
     optimizer = torch.optim.AdamW(
         [{"params": list(adapter.values())}, {"params": list(rows.values()), "weight_decay": 0.0}],
         lr=options.learning_rate, weight_decay=options.weight_decay, fused=True,
@@ -192,8 +195,8 @@ class LoraStep:
             "groups": [None if pd.isna(group) else group for group in examples["group"]],
         }
         self._numbers = None if class_labels is None else class_labels.numbers(zip(self._labels, tones_of(examples), strict=True))
-        self._weight, self._diversity = resampling.diversity.weight, None
-        if self._weight:
+        self.diversity_weight, self._diversity = resampling.diversity.weight, None
+        if self.diversity_weight:
             if embed is None:
                 raise ValueError("resampling.diversity.weight is above 0 and no image encoder was given; pass embed=, or set it to 0")
             classes = sorted(set(self._labels))
@@ -216,4 +219,4 @@ class LoraStep:
         )
         if self._diversity is None:
             return denoised.loss
-        return denoised.loss + self._weight * self._diversity.loss(denoised, self._labels[rows])
+        return denoised.loss + self.diversity_weight * self._diversity.loss(denoised, self._labels[rows])

@@ -32,6 +32,13 @@ def locate(model: str) -> str:
     return str(folder) if folder.is_dir() else model
 
 
+def split_revision(model: str) -> tuple[str, str | None]:
+    """"ORGANISATION/MODEL@REVISION" of the Hub as id and revision (a commit, tag or branch); anything else has no revision."""
+    name, at, revision = model.rpartition("@")
+    named = at and name and revision and model not in ASSETS and not Path(model).expanduser().is_dir()
+    return (name, revision) if named else (model, None)
+
+
 def model_state(model: str) -> str:
     """A short hash that changes when a model's files do; of a Hub id, which its revision pins, of the name alone.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
 import pandas as pd
@@ -28,6 +28,30 @@ def quota(
     counts = largest_remainder(list(wanted.values()), math.ceil(images * _exact(generation.over_generation)))
     rows = [(label, tone, count) for (label, tone), count in zip(wanted, counts, strict=True) if count]
     return pd.DataFrame(rows, columns=["label", "tone", "images"]).astype({"label": object, "tone": object, "images": int})
+
+
+def by_class(
+    cells: pd.DataFrame,            # of `quota`
+    drawn: Collection[str],         # labels that have a generator
+) -> pd.DataFrame:
+    """The quota of a generator that is asked by class alone: the tones of a class summed, other classes left out; tone is null."""
+    images = cells[cells["label"].isin(list(drawn))].groupby("label", sort=False)["images"].sum()
+    rows = [(label, None, int(count)) for label, count in images.items()]
+    return pd.DataFrame(rows, columns=["label", "tone", "images"]).astype({"label": object, "tone": object, "images": int})
+
+
+def domain_shares(
+    generation: Generation,
+    trained:    Sequence[str],      # domain of each training image
+    known:      Iterable[str],      # domains of all the study's images, and those that `diffusion.prompts.domains` has words for
+) -> dict[str, float]:
+    """Domain → share of the images: as the study says, else as in the training images.
+
+    ValueError for a domain that is not known: a prompt would name it all the same, and nobody has seen it.
+    """
+    for domain in generation.domains:
+        look_up("domain of generation", domain, dict.fromkeys(known))
+    return generation.domains or pd.Series(trained).value_counts(normalize=True).to_dict()
 
 
 def largest_remainder(

@@ -28,10 +28,11 @@ from lib.data.sources import source_folders
 from lib.diffusion.adapters import FILE as ADAPTER_FILE
 from lib.diffusion.adapters import adapter_hash, load_lora
 from lib.diffusion.anchor import Anchors, colour_of
-from lib.diffusion.generate import png_bytes
-from lib.diffusion.hub import identify, load_pipeline
+from lib.diffusion.generate import Sampler, png_bytes
+from lib.diffusion.hub import file_hash, identify, load_pipeline
+from lib.diffusion.image_prompt import attach_ip_adapter, image_adapter_hash, picture_hash
 from lib.diffusion.requests import Request
-from lib.diffusion.sampler import DiffusionSampler, attach_ip_adapter
+from lib.diffusion.sampler import DiffusionSampler
 from lib.diffusion.tokens import load_tokens, tokens_hash
 from lib.diffusion.words import Cell
 from lib.files import write_atomically
@@ -59,25 +60,42 @@ def regenerate(
 ) -> Again:
     """Draw the image of a row again, in the batch shape, slot, threads and precision that it was drawn in.
 
-    Tokens and adapters are found under `study` by their hashes. Raises NotReproducible where one, the base or the reference image is not
-    the one of the row; ModelError where the base is missing.
+    Tokens, adapters and a GAN's generators are found under `study` by their hashes. Raises NotReproducible where one, the base or the
+    reference image is not the one of the row; ModelError where the base is missing.
     """
     row = {name: None if pd.isna(value) else value for name, value in row.items()}
     machine = prepare_machine(Compute(threads=int(row["threads"]), device="cpu" if row["device"] == "cpu" else "auto"))
-    settings = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))
-    pipeline = _pipeline(row, study, settings, machine.device)
-    generation = _generation(row, settings)
-    if generation.image_prompt.mode == "ip_adapter":
-        attach_ip_adapter(pipeline, generation)
-    colour = row["anchor_colour"] and colour_of(row["anchor_colour"])
-    anchors = Anchors({(row["tone_key"], None): (colour,)}, {}) if colour else None
-    pictures = {row["source_image_id"]: _picture(row, study, settings)} if row["source_image_id"] else None
-    sampler = DiffusionSampler(pipeline, generation, anchors=anchors, pictures=pictures, size=int(row["width"]))
+    sampler = (_gan_sampler if row["generator"] == "gan" else _diffusion_sampler)(row, study, machine.device)
     image = sampler([_request(row)])[0]
     if image is None:
         raise NotReproducible(f"{row['image_id']}: its pixels are not finite on this machine")
     content = png_bytes(image)
     return Again(content, hashlib.sha256(content).hexdigest() == row["sha256"], _differences(row, sampler.describe()))
+
+
+def _gan_sampler(row: Mapping[str, Any], study: Path, device: torch.device) -> Sampler:
+    from lib.gan.model import WEIGHTS, load_generator  # lib.gan draws through this package, so nothing here imports it before it must
+    from lib.gan.sampler import GanSampler
+
+    folder = _find(study, WEIGHTS, row["base_sha256"], lambda place: file_hash(place / WEIGHTS), "the generator of 04_wgan_gp")
+    return GanSampler({row["label"]: load_generator(folder, device)}, Generation(batch_size=int(row["batch_size"])))
+
+
+def _diffusion_sampler(row: Mapping[str, Any], study: Path, device: torch.device) -> Sampler:
+    """With the row's tokens, adapters, start and reference image."""
+    settings = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))
+    pipeline = _pipeline(row, study, settings, device)
+    generation = _generation(row)
+    if generation.image_prompt.mode == "ip_adapter":
+        attach_ip_adapter(pipeline, generation)
+    pipeline.to(getattr(torch, row["dtype"]))
+    if row["image_adapter"] and image_adapter_hash(pipeline) != row["image_adapter_sha256"]:
+        raise NotReproducible(f"{row['image_id']}: {row['image_adapter_weights']} of {row['image_adapter']} or its image encoder is not "
+                              "what it was drawn with (other weights)")
+    colour = row["anchor_colour"] and colour_of(row["anchor_colour"])
+    anchors = Anchors({(row["tone_key"], None): (colour,)}, {}) if colour else None
+    pictures = {row["source_image_id"]: _picture(row, study, settings)} if row["source_image_id"] else None
+    return DiffusionSampler(pipeline, generation, anchors=anchors, pictures=pictures, size=int(row["width"]))
 
 
 def _pipeline(row: Mapping[str, Any], study: Path, settings: dict, device: torch.device) -> StableDiffusionPipeline:
@@ -86,7 +104,7 @@ def _pipeline(row: Mapping[str, Any], study: Path, settings: dict, device: torch
     base = Base.model_validate({**named, "model": row["base_model"], "revision": row["base_revision"]})
     if identify(base).sha256 != row["base_sha256"]:
         raise NotReproducible(f"{row['image_id']}: {row['base_model']} is not the model it was drawn with (its files have other hashes)")
-    pipeline = load_pipeline(base, device=device, dtype=getattr(torch, row["dtype"]))
+    pipeline = load_pipeline(base, device=device)
     if row["token_sha256"]:
         load_tokens(pipeline, _find(study, "tokens.safetensors", row["token_sha256"], tokens_hash, "the tokens of 02_textual_inversion"))
     if row["adapter_sha256"]:
@@ -104,16 +122,16 @@ def _find(study: Path, name: str, sha256: str, hash_of: Callable[[Path], str], w
     raise NotReproducible(f"{what} with the hash {sha256[:16]}… are not under {study} ({len(places)} others are); they were trained again")
 
 
-def _generation(row: Mapping[str, Any], settings: dict) -> Generation:
+def _generation(row: Mapping[str, Any]) -> Generation:
     prompt = ImagePrompt()
     if row["start"] == "img2img":
         prompt = ImagePrompt(mode="img2img", strength=row["strength"])
-    elif row["source_image_id"]:
-        prompt = ImagePrompt.model_validate(settings["generation"]["image_prompt"] | {"mode": "ip_adapter", "scale": row["strength"]})
+    elif row["image_adapter"]:
+        prompt = ImagePrompt(mode="ip_adapter", adapter=row["image_adapter"], weights=row["image_adapter_weights"], scale=row["strength"])
     return Generation(
         steps=int(row["steps"]), guidance=row["guidance"], scheduler=row["scheduler"], batch_size=int(row["batch_size"]),
         start="anchored" if row["start"] == "anchored" else "plain", image_prompt=prompt,
-        lora_scale=1.0 if row["lora_scale"] is None else row["lora_scale"],
+        lora_scale=1.0 if row["lora_scale"] is None else row["lora_scale"], attention_slicing=bool(row["attention_slicing"]),
     )
 
 
@@ -134,7 +152,11 @@ def _picture(row: Mapping[str, Any], study: Path, settings: dict) -> np.ndarray:
     data = Data.model_validate(settings["data"])
     roots = source_folders(data.sources, phantom_root=study / "01_eda" / "images")
     with tempfile.TemporaryDirectory() as cache:
-        return np.array(load_pixels(found, roots, int(row["width"]), data.crop, Path(cache), remove_hair=data.remove_hair)[0])
+        picture = np.array(load_pixels(found, roots, int(row["width"]), data.crop, Path(cache), remove_hair=data.remove_hair)[0])
+    if picture_hash(picture) != row["source_sha256"]:
+        raise NotReproducible(f"{row['image_id']}: its reference image {row['source_image_id']} is not the picture it was drawn from (the "
+                              "file, data.crop or data.remove_hair has changed since)")
+    return picture
 
 
 def _differences(row: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:

@@ -161,5 +161,16 @@ class Requests:
         return {cell: sorted(references[cell], key=partial(rank, cell)) for cell in self.cells}
 
 
+def in_slots(requests: Sequence[Request], batch_size: int) -> list[Request]:
+    """A full batch, each request at its slot and the rest filled up with the first. ValueError where two requests share a slot."""
+    slots = [request.slot for request in requests]
+    if len(set(slots)) < len(slots) or not set(slots) <= set(range(batch_size)):
+        raise ValueError(f"a batch has {batch_size} places, one for each request; got slots {slots}")
+    filled = [requests[0]] * batch_size
+    for request in requests:
+        filled[request.slot] = request
+    return filled
+
+
 def _words_of(cell: Cell) -> tuple[str, str]:
     return cell.label, cell.tone or ""

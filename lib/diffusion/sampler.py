@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from importlib import metadata
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, PNDMScheduler, StableDiffusionPipeline
+from diffusers.models.attention_processor import SlicedAttnProcessor
 from PIL import Image
 
 from lib.diffusion.anchor import Anchors, Colour, hex_of
 from lib.diffusion.class_labels import ClassLabels
-from lib.diffusion.requests import Request
+from lib.diffusion.image_prompt import image_adapter_hash, picture_hash
+from lib.diffusion.requests import Request, in_slots
 from lib.study import Generation
+from lib.training.runtime import machine_columns
 
 Pictures = Mapping[str, np.ndarray]         # image id → uint8 [S, S, 3]
 
@@ -54,14 +55,16 @@ class DiffusionSampler:
         pictures:   Pictures | None = None,     # reference images, for generation.image_prompt
         size:       int | None      = None,     # pixels per side; default: the base's own
     ):
-        """ValueError where an image prompt is asked for and there are no pictures, or the pipeline has no IP-Adapter."""
+        """ValueError where an image prompt lacks its pictures or its IP-Adapter, and where `cpu_offload` finds no GPU."""
         self.pipeline, self.generation, self.pictures = pipeline, generation, pictures
         self.batch_size = generation.batch_size
         self.mode = generation.image_prompt.mode
         self.size = size or pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.anchors = anchors if generation.start == "anchored" and self.mode != "img2img" else None
         self.scheduler = make_scheduler(generation.scheduler, pipeline.scheduler.config)
-        self.device, self.dtype = pipeline.unet.device, pipeline.unet.dtype
+        if generation.attention_slicing:
+            pipeline.enable_attention_slicing()
+        self.device, self.dtype = offload(pipeline) if generation.cpu_offload else pipeline.unet.device, pipeline.unet.dtype
         if self.mode != "none" and pictures is None:
             raise ValueError(f"generation.image_prompt.mode is {self.mode}; the sampler needs `pictures` to start from")
         if self.mode == "ip_adapter" and pipeline.unet.config.encoder_hid_dim_type != "ip_image_proj":
@@ -76,22 +79,19 @@ class DiffusionSampler:
         Up to `batch_size` requests with different slots. An image depends on its own request alone: the batch is always padded to its
         full shape, and each image has its slot. ValueError where two requests share a slot.
         """
-        slots = [request.slot for request in requests]
-        if len(set(slots)) < len(slots) or not set(slots) <= set(range(self.batch_size)):
-            raise ValueError(f"a batch has {self.batch_size} places, one for each request; got slots {slots}")
-        filled = [requests[0]] * self.batch_size
-        for request in requests:
-            filled[request.slot] = request
+        filled = in_slots(requests, self.batch_size)
         training = self.pipeline.unet.training
         self.pipeline.unet.eval()                                   # dropout of a LoRA that is being trained
         try:
             images = self._decode(self._denoise(filled))
         finally:
             self.pipeline.unet.train(training)
+            if self.generation.cpu_offload:
+                self.pipeline.maybe_free_model_hooks()
         finite = images.isfinite().all(dim=(1, 2, 3)).tolist()
         pixels = (images / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
         pixels = (np.nan_to_num(pixels) * 255).round().astype(np.uint8)
-        return [pixels[slot] if finite[slot] else None for slot in slots]
+        return [pixels[request.slot] if finite[request.slot] else None for request in requests]
 
     # ── what is recorded ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -99,28 +99,34 @@ class DiffusionSampler:
         """Columns of the `synthetic` table that are the same for every image."""
         generation, image_prompt = self.generation, self.generation.image_prompt
         adapted = bool(getattr(self.pipeline.unet, "peft_config", None))
+        attention = self.pipeline.unet.attn_processors.values()
         return {
             "generator": "diffusion", "steps": generation.steps, "guidance": generation.guidance, "scheduler": generation.scheduler,
             "lora_scale": generation.lora_scale if adapted else None, "class_labels": self._class_labels is not None,
             "strength": {"none": None, "img2img": image_prompt.strength, "ip_adapter": image_prompt.scale}[self.mode],
-            "width": self.size, "height": self.size, "batch_size": self.batch_size, "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
-            "dtype": str(self.dtype).removeprefix("torch."), "versions": versions(),
+            **self._image_adapter, "attention_slicing": any(isinstance(one, SlicedAttnProcessor) for one in attention),
+            "width": self.size, "height": self.size, "batch_size": self.batch_size, **machine_columns(self.device, self.dtype, _NAMED),
         }
 
     def deciding(self) -> Any:
         """The shades of the anchors and the kind of image prompt; all else is in the columns and in the hashes of models."""
-        image_prompt = self.generation.image_prompt
-        return [
-            [[*key, *map(hex_of, shades)] for key, shades in self.anchors.colours.items()] if self.anchors else None,
-            [self.mode, *([image_prompt.adapter, image_prompt.weights] if self.mode == "ip_adapter" else [])],
-        ]
+        return [[[*key, *map(hex_of, shades)] for key, shades in self.anchors.colours.items()] if self.anchors else None, [self.mode]]
 
     def trace(self, request: Request) -> dict[str, Any]:
         """Where the image starts."""
         colour = self._colour(request)
         start = "img2img" if self.mode == "img2img" else "plain" if colour is None else "anchored"
-        return {"start": start, "anchor_colour": None if colour is None else hex_of(colour)}
+        source = None if self.mode == "none" else picture_hash(self.pictures[request.source_image_id])
+        return {"start": start, "anchor_colour": None if colour is None else hex_of(colour), "source_sha256": source}
+
+    @cached_property
+    def _image_adapter(self) -> dict[str, Any]:
+        """Columns that name the IP-Adapter; none without one."""
+        options = self.generation.image_prompt
+        return {} if self.mode != "ip_adapter" else {
+            "image_adapter": options.adapter, "image_adapter_weights": options.weights,
+            "image_adapter_sha256": image_adapter_hash(self.pipeline),
+        }
 
     # ── the loop ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,28 +223,10 @@ class DiffusionSampler:
         return (vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor).float()
 
 
-def attach_ip_adapter(pipeline: StableDiffusionPipeline, generation: Generation) -> None:
-    """Load the IP-Adapter that `generation.image_prompt` names (Ye et al. 2023, arXiv 2308.06721) and set its weight.
-
-    ValueError where none is named, or where it cannot be loaded or brings no image encoder for this base.
-    """
-    options = generation.image_prompt
-    if not options.adapter or not options.weights:
-        raise ValueError("generation.image_prompt.mode is ip_adapter; name the adapter (Hub id or folder) and its file: "
-                         "image_prompt.adapter and image_prompt.weights")
-    folder, _, name = options.weights.rpartition("/")
-    try:
-        pipeline.load_ip_adapter(options.adapter, subfolder=folder, weight_name=name)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ValueError(f"generation.image_prompt: {options.weights} of {options.adapter} cannot be loaded ({error}); it must fit the "
-                         "base and lie beside its image_encoder folder") from None
-    if pipeline.image_encoder is None:
-        raise ValueError(f"generation.image_prompt: neither the base nor {options.adapter} has an image encoder; add its folder "
-                         "image_encoder")
-    pipeline.set_ip_adapter_scale(options.scale)
-
-
-def versions() -> str:
-    """JSON of what decides the bytes of an image beside its row: packages, and the instructions that torch uses on this CPU."""
-    named = {"torch": torch.__version__} | {name: metadata.version(name) for name in _NAMED}
-    return json.dumps(named | {"cpu": torch.backends.cpu.get_cpu_capability()})
+def offload(pipeline: StableDiffusionPipeline) -> torch.device:
+    """Let the models wait on the CPU, each until the GPU needs it; the GPU. ValueError where the pipeline is on no GPU."""
+    if pipeline.unet.device.type == "cuda":
+        pipeline.enable_model_cpu_offload(gpu_id=pipeline.unet.device.index)
+    elif not getattr(pipeline, "_all_hooks", None):                 # those of an earlier sampler
+        raise ValueError("generation.cpu_offload keeps models in main memory while a GPU draws, and this run has no GPU; set it to false")
+    return pipeline._execution_device

@@ -19,12 +19,15 @@ from lib.diffusion.adapters import Loaded, adapter_hash, load_lora
 from lib.diffusion.anchor import Anchors, measure_anchors
 from lib.diffusion.examples import training_examples
 from lib.diffusion.hub import Identity, identify, load_pipeline, native_size
+from lib.diffusion.image_prompt import attach_ip_adapter
 from lib.diffusion.latents import Latents, encode
-from lib.diffusion.sampler import DiffusionSampler, attach_ip_adapter
+from lib.diffusion.quota import domain_shares, quota
+from lib.diffusion.requests import Requests
+from lib.diffusion.sampler import DiffusionSampler
 from lib.diffusion.tokens import load_tokens, tokens_hash
 from lib.diffusion.words import Cell, Words, cells_of
-from lib.study import Generation, fingerprint
-from lib.training.runtime import prepare_machine
+from lib.study import Generation, Groups, fingerprint
+from lib.training.runtime import DTYPES, prepare_machine
 
 TOKENS, ADAPTER = "tokens", "lora"          # subfolders that 02 and 03 keep their models in
 _TOLD = ["sha256", "split", "dataset", "domain", "label", "tone", "group"]     # columns that decide what is learnt from which image
@@ -80,11 +83,32 @@ class Studio:
         return found
 
     def sampler(self, generation: Generation) -> DiffusionSampler:
-        """What draws, with an IP-Adapter in the pipeline where the study asks for one."""
+        """What draws, with an IP-Adapter in the pipeline where the study asks for one, and weights in the precision of the study.
+
+        From then on the pipeline is for drawing: half precision has lost digits that training would need.
+        """
         if generation.image_prompt.mode == "ip_adapter":
             attach_ip_adapter(self.pipeline, generation)
+        self.pipeline.to(DTYPES[self.accelerator.mixed_precision])
         pictures = None if generation.image_prompt.mode == "none" else self.pictures
         return DiffusionSampler(self.pipeline, generation, anchors=self.anchors, pictures=pictures, size=self.size)
+
+    def requests(
+        self,
+        generation: Generation,
+        groups:     Groups,
+        *,
+        study:      str,                # its name
+    ) -> Requests:
+        """All that the quota asks for, in the words and with the tokens that there are. ValueError as of `quota` and `domain_shares`."""
+        cells = quota(generation, self.words.classes, self.words.tones)
+        domains = domain_shares(generation, self.examples()["domain"], [*self.samples["domain"].unique(), *self.words.prompts.domains])
+        return Requests(cells, self.words, domains, generation, groups, study=study, tokens=self.tokens, references=self.references())
+
+    @property
+    def hashes(self) -> dict[str, str | None]:
+        """What decides the images beside their requests: base, tokens and adapter, each by the hash of its files."""
+        return {"base": self.base.sha256, "tokens": self.token_sha256, "adapter": self.adapter_sha256}
 
     def provenance(self) -> dict[str, Any]:
         """Columns of the `synthetic` table that name what draws."""

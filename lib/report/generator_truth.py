@@ -182,6 +182,12 @@ def check_targets(
     })
 
 
+def targets_table(targets: pd.DataFrame) -> pd.DataFrame:
+    """`check_targets` for reading."""
+    return targets.assign(measured=[number(value, 2) for value in targets["measured"]],
+                          met=["yes" if met else "no" for met in targets["met"]])
+
+
 def describe_targets(targets: pd.DataFrame) -> list[str]:
     """How many are met, and the missed ones with their figures."""
     if targets.empty:

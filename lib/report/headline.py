@@ -57,3 +57,8 @@ def headline_record(table: pd.DataFrame, *, metric: str, confidence: float, resa
         "rows":     table.to_numpy().tolist(),
         "interval": f"{100 * confidence:g} %, patients by {resamples:,} bootstrap resamples, trainings by their spread",
     }
+
+
+def table_record(table: pd.DataFrame, caption: str) -> dict:
+    """Any table of texts as such a record; it has no interval of its own."""
+    return {"caption": caption, "columns": [str(column) for column in table.columns], "rows": table.to_numpy().tolist(), "interval": ""}

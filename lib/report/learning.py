@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from lib.diffusion.words import Cell, Words
 from lib.report.grids import SHARP, small_picture
-from lib.report.style import ARMS, DPI, GRID, QUIET, WIDTH, house_style, light_grid, new_figure, say_instead, wrap
+from lib.report.style import ARMS, DPI, GRID, QUIET, WIDTH, house_style, light_grid, new_figure, say_instead, shorten, wrap
 from lib.report.words import count, join, number
 
 CLEAR_FALL = 0.02           # loss this share below its first rows counts as learnt
+_EM, _SMALLEST = 0.62, 5.0  # mean width of a letter, in font sizes; the smallest of these, in points
 FAR = 2.0                   # a token this many times as long as the vocabulary's median stands apart
 
 
@@ -34,7 +35,7 @@ def plot_learning(
                               note="Each point is the mean of the steps since the one before. Lower scores are better; the circle "
                                    "marks the step whose weights are kept.")
     for axis, (column, name) in zip(axes[0], panels.items(), strict=True):
-        shown = scored if column == "score" else history
+        shown = history[history[column].notna()]
         if shown.empty:
             axis.set_axis_off()
             axis.text(0, 0.5, "Nothing was scored.", color=QUIET, transform=axis.transAxes)
@@ -72,9 +73,14 @@ def describe_learning(
     score:     str,
     before:    float | None = None,     # the score before training
 ) -> list[str]:
-    """Why it ended, whether the loss fell, and what validation says about the number of steps."""
+    """Why it ended, whether the loss fell, and what validation says about the number of steps.
+
+    A row of step 0 is the state before, which then was a candidate as well: a sentence says which is kept.
+    """
+    start, history = history[history["step"] == 0], history[history["step"] > 0]
     if history.empty:
         return ["No step was trained."]
+    before = float(start["score"].iloc[0]) if len(start) else before
     smooth = running_mean(history["loss"].to_numpy(dtype=float))
     fall = 1 - smooth[-1] / smooth[0]
     moved = (f"fell from {number(smooth[0], 3)} to {number(smooth[-1], 3)} (running means)" if fall > CLEAR_FALL
@@ -82,14 +88,18 @@ def describe_learning(
              else f"rose from {number(smooth[0], 3)} to {number(smooth[-1], 3)} (running means): lower the learning rate")
     sentences = [f"It ended with {stopped}; the loss {moved}."]
     scored = history[history["score"].notna()]
+    if scored.empty and len(start):
+        return [*sentences, "No later state could be scored, so the one before it is kept."]
     if scored.empty:
         return [*sentences, "No validation score was taken, so the last step's weights are kept."]
     first, best = scored.iloc[0], scored.loc[scored["score"].idxmin()]
-    sentences.append(f"Validation {score} is lowest at step {number(best_step)}: {number(float(best['score']), 4)}"
+    sentences.append(f"Validation {score} is lowest at step {number(int(best['step']))}: {number(float(best['score']), 4)}"
                      + (f", from {number(float(first['score']), 4)} at step {number(int(first['step']))}" if len(scored) > 1 else "")
                      + ("." if before is None else f"; before training it was {number(before, 4)}."))
     if before is not None and float(best["score"]) >= before:
-        sentences.append("By this score training did not help.")
+        sentences.append("By this score training did not help" + ("; the state before it is kept." if len(start) else "."))
+    elif len(start):
+        sentences.append(f"That is better, so the state of step {number(best_step)} is kept.")
     if len(scored) > 2 and best_step == scored["step"].iloc[-1]:
         sentences.append("The last score is the best: still improving when training ended; consider more steps.")
     return sentences
@@ -156,7 +166,11 @@ def plot_pictures(
             axis.imshow(picture, extent=(j, j + 0.96, i + 0.96, i), interpolation="antialiased")
     axis.set(xlim=(0, len(chosen)), ylim=(len(rows), 0), aspect="equal")
     names = [f"{row.label} {'' if pd.isna(row.tone) else row.tone}" for row in asked.iloc[chosen].itertuples()]
-    axis.set_xticks(np.arange(len(chosen)) + 0.48, [wrap(name, max(int(tile * 12), 6)) for name in names], fontsize=7)
+    letters = tile * 72 / _EM * np.array([1 / 7, 1 / _SMALLEST])    # that fit a picture's width, at 7 points and at the smallest
+    longest = max(len(word) for name in names for word in name.split())
+    room = int(np.clip(longest, *letters))
+    words = [" ".join(shorten(word, room) for word in name.split()) for name in names]       # broken at spaces alone
+    axis.set_xticks(np.arange(len(chosen)) + 0.48, [wrap(name, room, 4) for name in words], fontsize=7 * letters[0] / max(room, letters[0]))
     axis.set_yticks(np.arange(len(rows)) + 0.48, list(rows))
     axis.xaxis.tick_top()
     axis.tick_params(length=0)

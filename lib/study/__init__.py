@@ -13,6 +13,7 @@ from lib.study.data import (
     Split,
 )
 from lib.study.file import StudyError
+from lib.study.gan import Gan
 from lib.study.generate import (
     Base,
     Benchmarks,
@@ -34,6 +35,7 @@ from lib.study.work import Augmentation, Classifier, Compute, Explore, Primary, 
 
 __all__ = [
     "ROOT", "Augmentation", "Base", "Benchmarks", "Classifier", "Compute", "Data", "Diffusion", "Diversity", "Duplicates", "Explore",
-    "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "PhantomOptions", "Primary", "Prompts", "Resampling", "Section", "Source",
-    "Split", "Statistics", "Study", "StudyError", "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study", "place_of",
+    "Gan", "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "PhantomOptions", "Primary", "Prompts", "Resampling", "Section",
+    "Source", "Split", "Statistics", "Study", "StudyError", "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study",
+    "place_of",
 ]

@@ -72,6 +72,14 @@ class Training(Section):
                              f"{self.steps:,} steps, so it would never stop early; set validate_every to a part of steps, or patience: 0")
         return self
 
+    @model_validator(mode="after")
+    def _warm_in_time(self):
+        if self.warmup and self.warmup >= self.steps:
+            default = "" if "warmup" in self.model_fields_set else ", its default,"
+            raise ValueError(f"warmup is {self.warmup}{default} and steps is {self.steps:,}, so the learning rate would still be rising "
+                             "when training ends; set warmup well below steps, or to 0")
+        return self
+
 
 class Tokens(Training):
     """Notebook 02, textual inversion: one token per diagnosis × tone."""
@@ -137,7 +145,7 @@ class Diffusion(Section):
     tokens:     Tokens | None = Tokens()                             # null: no textual inversion
     lora:       Lora | None   = Lora()                               # null: no LoRA
     resampling: Resampling    = Resampling()
-    encoder:    str           = "phantom-siglip"                     # image encoder of the validation score and of diversity
+    encoder:    str           = "phantom-siglip"                     # image encoder of score and diversity; a Hub id may have "@revision"
     image_size: int | None    = Field(None, ge=32, le=1024)          # of training and drawing; default: the base model's own
 
 
@@ -156,6 +164,7 @@ class Generation(Section):
 
     images:          int              = Field(60_000, ge=1)          # wanted after curation, all cells together
     over_generation: float            = Field(1.5, ge=1)             # so many times as many are drawn
+    generators:      list[Literal["diffusion", "gan"]] = []          # each draws the whole quota; empty: every one the study has
     classes:         dict[str, float] = {}                           # label → share; empty: equal
     tones:           dict[str, float] = {}                           # tone (or group) → share; empty: equal over those of the study
     cells:           dict[str, dict[str, int]] = {}                  # label → tone → images: exact counts in place of the shares
@@ -172,8 +181,23 @@ class Generation(Section):
     brightness:      tuple[float, float] = (0.02, 0.98)              # cheap check: mean of the image, 0–1
     minimum_contrast: float           = Field(0.01, ge=0, lt=1)      # cheap check: standard deviation over the image, 0–1
     batch_size:      int              = Field(16, ge=1)              # fixed: short batches are padded, so bytes never depend on it
+    attention_slicing: bool           = False                        # attention in parts: less memory, slower
+    cpu_offload:     bool             = False                        # models wait in main memory while the GPU does not need them
     shards:          int              = Field(1, ge=1)
     seed:            int              = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _sliceable(self):
+        if self.attention_slicing and self.image_prompt.mode == "ip_adapter":
+            raise ValueError("attention_slicing would put an IP-Adapter's attention out of work; set it to false, or drop image_prompt")
+        return self
+
+    @field_validator("generators")
+    @classmethod
+    def _once(cls, value):
+        if len(set(value)) < len(value):
+            raise ValueError("lists something twice")
+        return value
 
     @field_validator("classes", "tones", "domains")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from lib.study.data import Data, Groups, Labels, Split
+from lib.study.gan import Gan
 from lib.study.generate import Benchmarks, Diffusion, Generation, Truth
 from lib.study.section import Section
 from lib.study.work import Classifier, Compute, Explore, Statistics
@@ -27,6 +28,7 @@ class Study(Section):
     split:      Split      = Split()
     explore:    Explore    = Explore()
     diffusion:  Diffusion | None  = None                             # null: notebooks 02 and 03 are not run
+    gan:        Gan | None        = None                             # null: nor 04
     generation: Generation | None = None                             # null: nor 05
     classifier: Classifier = Classifier()
     statistics: Statistics = Statistics()
@@ -64,11 +66,13 @@ class Study(Section):
     def _check_generation(self) -> None:
         """What the sections that draw images need of each other."""
         diffusion, generation, labels = self.diffusion, self.generation, self.labels.names
-        if generation and not diffusion:
-            raise ValueError("generation needs to know what draws; add the section `diffusion` (an empty one, {}, takes the defaults)")
-        if self.benchmarks and not (generation and diffusion.tokens and diffusion.lora):
+        self._check_gan()
+        if generation and not (diffusion or self.gan):
+            raise ValueError("generation needs to know what draws; add the section `diffusion` or `gan` (an empty one, {}, takes the "
+                             "defaults)")
+        if self.benchmarks and not (generation and diffusion and diffusion.tokens and diffusion.lora):
             raise ValueError("benchmarks times tokens, LoRA and drawing; add the sections generation and diffusion (with tokens and lora)")
-        if self.truth and not generation:
+        if self.truth and not (generation and diffusion):
             raise ValueError("truth judges what the study draws; add the sections diffusion and generation, or take truth out")
         if not diffusion:
             return
@@ -89,6 +93,35 @@ class Study(Section):
             if unknown:
                 raise ValueError(f"{key} names {', '.join(unknown)}; expected {', '.join(known) or 'none'} "
                                  f"(diffusion.prompts.by: {diffusion.prompts.by})")
+
+    def _check_gan(self) -> None:
+        """What the GAN and the quota need of each other."""
+        gan, generation, labels = self.gan, self.generation, self.labels.names
+        sources = [source.title for source in self.data.sources if source.role == "development"]
+        for key, named, known in (
+            ("gan.classes", gan.classes if gan else (), labels),
+            ("gan.sources", gan.sources if gan else (), sources),
+        ):
+            if unknown := [name for name in named if name not in known]:
+                raise ValueError(f"{key} names {', '.join(unknown)}; expected {', '.join(known) or 'none'}")
+        if lacking := [name for name in (generation.generators if generation else ()) if getattr(self, name) is None]:
+            raise ValueError(f"generation.generators names {lacking[0]}, and the study has no section `{lacking[0]}`")
+        if self.generators != ["gan"]:
+            return
+        if not self.diffusion and (generation.tones or generation.cells):
+            raise ValueError("generation.tones and generation.cells ask for skin tones, and a GAN is asked by class alone; set "
+                             "generation.classes instead, or add the section `diffusion`")
+        asked = generation.cells or generation.classes or dict.fromkeys(labels, 1)
+        if undrawn := [label for label in labels if asked.get(label) and label not in gan.labels(labels)]:
+            raise ValueError(f"generation asks for {', '.join(undrawn)}, and gan.classes gives {'it' if len(undrawn) == 1 else 'them'} no "
+                             "generator; name in generation.classes only classes that have one")
+
+    @property
+    def generators(self) -> list[str]:
+        """What draws the images of 05; each draws the whole quota."""
+        if not self.generation:
+            return []
+        return self.generation.generators or [name for name in ("diffusion", "gan") if getattr(self, name) is not None]
 
     def as_dict(self) -> dict:
         """Plain values, ready for YAML or JSON."""

@@ -14,7 +14,7 @@ class Compute(Section):
 
     threads:   int                           = Field(1, ge=1)        # per job
     device:    Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["no", "fp16", "bf16"] = "no"                  # mixed precision of training
+    precision: Literal["no", "fp16", "bf16"] = "no"                  # mixed precision of training; what drawing holds its weights in
 
 
 class Explore(Section):

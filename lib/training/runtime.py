@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from lib.study import Compute
+
+DTYPES = {"no": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}      # of compute.precision
 
 
 def prepare_machine(compute: Compute) -> Accelerator:
@@ -31,6 +37,20 @@ def prepare_machine(compute: Compute) -> Accelerator:
     if AcceleratorState._shared_state and wanted != _present():
         AcceleratorState._reset_state(reset_partial_state=True)      # accelerate keeps one state per process
     return Accelerator(cpu=on_cpu, mixed_precision=compute.precision)
+
+
+def machine_columns(device: torch.device, dtype: torch.dtype, packages: Iterable[str]) -> dict[str, Any]:
+    """Columns of the `synthetic` table that decide the bytes of an image beside its row: threads, device, dtype, versions.
+
+    Versions are JSON: torch, the packages named, and the instructions that torch uses on this CPU.
+    """
+    versions = {"torch": torch.__version__} | {name: metadata.version(name) for name in packages}
+    return {
+        "threads":  torch.get_num_threads(),
+        "device":   torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "dtype":    str(dtype).removeprefix("torch."),
+        "versions": json.dumps(versions | {"cpu": torch.backends.cpu.get_cpu_capability()}),
+    }
 
 
 def _present() -> tuple[bool, str]:

@@ -18,7 +18,7 @@ from lib.workflow.plan import Job, Plan
 from lib.workflow.sources import notebook_hash, notebook_sources
 from lib.workflow.stages import Stage
 
-MODELS = ("diffusion.base.model", "diffusion.encoder", "generation.image_prompt.adapter")       # keys that name pretrained models
+MODELS = ("diffusion.base.model", "diffusion.encoder", "gan.encoder", "generation.image_prompt.adapter")      # that name models
 
 
 def visible_params(study: Study, stage: Stage) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Plan:
 
     def inputs(self, job: Job) -> list[Job]:
         """The jobs whose outputs `job` reads."""
-        return [other for name in job.stage.reads for other in self.of(name)]
+        return [other for name in job.stage.inputs(job.cells) for other in self.of(name)]
 
     def find(self, stage: str, chunk: str | None) -> Job:
         """One job; `chunk=None` on a stage that fans out means its first chunk."""

@@ -17,23 +17,27 @@ from lib.workflow.keys import read_json
 from lib.workflow.plan import outputs_root
 
 PICTURES = {"01_eda": "pictures", "09_statistics": "arms"}              # stage → figure
+ANSWERS = ("09_statistics", "11_generator_truth", "10_benchmarks")      # a study's results are those of the first of these that it ran
 ASSETS = ROOT / "lib" / "assets" / "readme"
 
 
 def results_block(study: str) -> str:
-    """Verdicts and headline table of a finished study, as Markdown. ValueError when it has not run."""
-    folder = outputs_root() / study / "09_statistics"
+    """Verdicts (or findings) and headline table of a finished study, as Markdown. ValueError when it has not run."""
+    folders = [outputs_root() / study / stage for stage in ANSWERS]
+    folder = next((folder for folder in folders if (folder / "provenance.json").is_file()), folders[0])
     metrics, origin = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
     if not metrics or not origin:
         raise ValueError(f"{study} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
     headline = metrics["headline"]
+    said = [verdict["sentence"] for verdict in metrics["verdicts"]] if "verdicts" in metrics else metrics["findings"]
+    interval = f" ({_plain(headline['interval'])})" if headline["interval"] else ""
     lines = [
-        "\n>\n".join(f"> {_plain(verdict['sentence'])}" for verdict in metrics["verdicts"]), "",
-        f"{_plain(headline['caption'])} ({_plain(headline['interval'])}):", "",
+        "\n>\n".join(f"> {_plain(sentence)}" for sentence in said), "",
+        f"{_plain(headline['caption'])}{interval}:", "",
         "| " + " | ".join(map(_plain, headline["columns"])) + " |",
         "|" + "---|" * len(headline["columns"]),
         *("| " + " | ".join(map(_plain, row)) + " |" for row in headline["rows"]), "",
-        f"From `outputs/{study}/09_statistics/metrics.json`, code {origin['commit']}, {origin['device']}.",
+        f"From `outputs/{study}/{folder.name}/metrics.json`, code {origin['commit']}, {origin['device']}.",
     ]
     return "\n".join(lines)
 

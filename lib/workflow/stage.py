@@ -45,6 +45,8 @@ class View:
             return value
         if isinstance(value, Section) and any(part.startswith(f"{key}.") for part in self._allowed):
             return View(value, self._stage, self._allowed, f"{key}.")
+        if value is None and any(part.startswith(f"{key}.") for part in self._allowed):     # a section that the study does not have
+            return None
         raise StageError(f"{self._stage} reads study.{key} but does not declare it; add it to `params` in lib/workflow/stages.py")
 
 
@@ -110,7 +112,10 @@ class Run:
         return fingerprint([module_sources(module, ROOT), *values])
 
     def read(self, table: str) -> pd.DataFrame:
-        """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it."""
+        """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it.
+
+        A chunk's own paths start from its folder; here they start from the stage's (see `stage_folder`), so they name one file each.
+        """
         import pandas as pd
 
         from lib.tables import read_table
@@ -120,7 +125,15 @@ class Run:
             raise StageError(f"{self.job.stage.name} reads {table}, and {self.plan.study.name} has no {maker.name} to make it")
         paths = [job.folder / f"{table}.parquet" for job in self.plan.of(maker.name)]
         self._require(maker.name, paths)
-        return pd.concat([read_table(table, path) for path in paths], ignore_index=True)
+        parts = [read_table(table, path) for path in paths]
+        for job, part in zip(self.plan.of(maker.name), parts, strict=True):
+            if job.chunk and "path" in part:
+                part["path"] = f"{job.chunk}/" + part["path"]               # null stays null: an attempt without a file
+        return pd.concat(parts, ignore_index=True)
+
+    def stage_folder(self, stage: str) -> Path:
+        """The folder of an earlier stage with all its chunks, where the paths of its tables start from."""
+        return outputs_root() / self.plan.study.name / stage
 
     def cells_of(self, stage: str) -> list[dict]:
         """The whole grid of an earlier stage, in the study's order."""

@@ -27,6 +27,11 @@ class Stage:
     images:   bool = False                              # looks into the sources' folders, so it depends on what lies there
     assets:   tuple[str, ...] = ()                      # shipped models that it uses and that no parameter names
     section:  str | None = None                         # (dotted) section that asks for this stage; a study without it has no such stage
+    needs:    Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # of a fan-out: which of `reads` a chunk with these cells uses
+
+    def inputs(self, cells: tuple[dict, ...]) -> tuple[str, ...]:
+        """Stages whose outputs a chunk uses."""
+        return self.reads if self.needs is None else self.needs(cells)
 
     def asked(self, study: Study) -> bool:
         """Whether the study has this stage."""
@@ -43,13 +48,20 @@ def _classifier(study: Study) -> dict[str, list[dict]]:
 
 
 def _shards(study: Study) -> dict[str, list[dict]]:
-    shards = study.generation.shards
-    return {f"shard-{shard + 1}-of-{shards}": [{"index": shard, "shards": shards}] for shard in range(shards)}
+    shards, prefix = study.generation.shards, {"diffusion": "", "gan": "gan-"}
+    return {f"{prefix[generator]}shard-{shard + 1}-of-{shards}": [{"generator": generator, "index": shard, "shards": shards}]
+            for generator in study.generators for shard in range(shards)}
+
+
+def _learnt(cells: tuple[dict, ...]) -> tuple[str, ...]:
+    """What a shard draws with: a new GAN leaves the images of diffusion as they are."""
+    return ("01_eda", "04_wgan_gp") if cells[0]["generator"] == "gan" else ("01_eda", "02_textual_inversion", "03_lora")
 
 
 LEARNING = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
             "diffusion.base", "diffusion.prompts", "diffusion.resampling", "diffusion.encoder", "diffusion.image_size")
-QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "classes", "tones", "cells", "domains", "attempts", "shards"))
+QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "classes", "tones", "cells", "domains", "attempts", "shards",
+                                                     "generators"))
 MIXING   = ("diffusion.resampling.classifier",)         # of the same table, but it is for classifiers
 
 
@@ -83,14 +95,24 @@ STAGES = {stage.name: stage for stage in (
         gpu      = True,
     ),
     Stage(
+        name     = "04_wgan_gp",
+        question = "What does a network draw that learnt from these images alone?",
+        reads    = ("01_eda",),
+        writes   = (),
+        params   = ("labels.names", "compute", "data.remove_hair", "gan"),
+        section  = "gan",
+        gpu      = True,
+    ),
+    Stage(
         name     = "05_generation",
         question = "What was generated, for whom, and can each image be made again?",
-        reads    = ("01_eda", "02_textual_inversion", "03_lora"),
+        reads    = ("01_eda", "02_textual_inversion", "03_lora", "04_wgan_gp"),
         writes   = ("synthetic",),
         params   = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
                     "diffusion.base", "diffusion.prompts", "diffusion.image_size", "generation"),
         chunks   = _shards,
-        hidden   = ("generation.shards",),
+        needs    = _learnt,
+        hidden   = ("generation.shards", "generation.generators"),
         section  = "generation",
         gpu      = True,
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -109,6 +111,16 @@ def test_an_interrupted_run_leaves_no_file_that_counts(samples, tmp_path):
     assert not list((tmp_path / "cache").glob("*.npy"))
     (tmp_path / "cache").joinpath("unrelated").write_text("")
     assert load(samples, tmp_path)[0].shape == (5, 16, 16, 3)
+
+
+def test_a_disk_without_room_is_an_error_before_an_image_is_opened(samples, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="the disk has no room for 0 MB of pixels"):
+        load(samples, tmp_path)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
 def test_a_changed_or_vanished_image_is_an_error(samples, tmp_path, builders):

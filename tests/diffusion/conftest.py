@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lib.study import Groups
-from lib.study.generate import Base, Prompts
+from lib.study.generate import Base, ImagePrompt, Prompts
 from lib.training.seeds import numpy_generator
 
 CLASSES = ["melanoma", "nevus"]
@@ -116,6 +116,31 @@ def tiny_pipeline(tiny_base):
     from lib.diffusion.hub import load_pipeline
 
     return load_pipeline(tiny_base)
+
+
+@pytest.fixture
+def save_ip_adapter():
+    """A function (folder, unet) → ImagePrompt that saves an untrained IP-Adapter for that UNet, in the layout of the published ones."""
+    from safetensors.torch import save_file
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    def save(folder: Path, unet) -> ImagePrompt:
+        torch.manual_seed(3)
+        config = CLIPVisionConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+                                  patch_size=8, projection_dim=12)
+        CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
+        tokens, width = 4, unet.config.cross_attention_dim
+        state = {"image_proj.proj.weight": torch.randn(tokens * width, 12), "image_proj.proj.bias": torch.zeros(tokens * width),
+                 "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width)}
+        for number, name in enumerate(unet.attn_processors):
+            if name.endswith("attn2.processor"):
+                module = unet.get_submodule(name.removesuffix(".processor"))
+                for which in ("to_k", "to_v"):
+                    state[f"ip_adapter.{number}.{which}_ip.weight"] = torch.randn(module.inner_dim, width)
+        save_file(state, folder / "adapter.safetensors")
+        return ImagePrompt(mode="ip_adapter", adapter=str(folder), weights="adapter.safetensors", scale=0.8)
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,16 @@ def test_only_the_named_sources(tiny_samples, words):
         training_examples(samples, words, sources=["third"])
 
 
+def test_what_is_held_out_is_of_the_same_sources(tiny_samples, words):
+    held_out = training_examples(tiny_samples.samples, words, sources=["other"], split="validation")
+    assert held_out["row"].tolist() == [24, 28] and set(held_out["dataset"]) == {"other"}
+    samples = tiny_samples.samples.copy()
+    samples.loc[0, "dataset"] = "third"                             # too small to have validation rows: the others' are scored
+    assert training_examples(samples, words, sources=["other", "third"], split="validation")["row"].tolist() == [24, 28]
+    with pytest.raises(ValueError, match="sources names toys, which has no validation rows"):
+        training_examples(samples, words, sources=["toys"], split="validation")
+
+
 def test_a_source_that_only_tests_is_never_learnt_from(tiny_samples, words):
     samples = tiny_samples.samples.assign(dataset="toy")
     samples.loc[32, "dataset"] = "judge"

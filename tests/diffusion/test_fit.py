@@ -31,7 +31,7 @@ def loss_of(weight, step, micro):
 
 
 def run(folder, *, rate=lambda step: 1 / (1 + step), step=None, fingerprint="f", compute=CPU, **options):
-    calls = {key: options.pop(key) for key in ("validate", "after_step", "progress", "say") if key in options}
+    calls = {key: options.pop(key) for key in ("validate", "before", "after_step", "progress", "say") if key in options}
     options = Training(**{"steps": 30, "accumulation": 2, "learning_rate": 0.05, "checkpoint_every": 7, "max_grad_norm": 0.5, **options})
     weight = Parameter(torch.zeros(3))
     optimizer = torch.optim.AdamW([weight], lr=options.learning_rate, weight_decay=options.weight_decay)
@@ -120,6 +120,24 @@ def test_the_best_state_is_kept_and_patience_ends_the_run(tmp_path):
     assert scored["step"].tolist() == [5, 10, 15, 25] and scored["score"].tolist() == [5.0, 2.0, 2.0, 3.0]
 
 
+def test_the_start_is_a_candidate_where_its_score_is_known(tmp_path):
+    kept = run(tmp_path / "kept", before=1.0, validate={10: 1.0, 20: 2.0, 30: 3.0}.get, validate_every=10, patience=3)
+    assert kept.best_step == 0 and torch.equal(kept.state["weight"], torch.zeros(3))
+    assert kept.history["step"].iloc[0] == 0 and kept.history["score"].iloc[0] == 1.0
+    stopped = run(tmp_path / "patience", before=1.0, validate={10: 1.0, 20: 2.0}.get, validate_every=10, patience=2)
+    assert stopped.history["step"].max() == 20
+    assert run(tmp_path / "better", before=1.0, validate={10: 2.0, 20: 0.5}.get, validate_every=10).best_step == 20
+
+    def kill(step):
+        if step == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(tmp_path / "cut", before=1.0, validate={10: 2.0}.get, validate_every=10, after_step=kill)
+    resumed = run(tmp_path / "cut", before=1.0, validate={10: 2.0}.get, validate_every=10)
+    assert resumed.best_step == 0 and resumed.history["step"].eq(0).sum() == 1 and torch.equal(resumed.state["weight"], torch.zeros(3))
+
+
 def test_without_scores_the_last_state_counts(tmp_path):
     fitted = run(tmp_path)
     assert fitted.best_step == 30 and fitted.stopped == "all 30 steps done" and fitted.history["score"].isna().all()
@@ -189,3 +207,32 @@ def test_torchs_own_generator_is_left_as_it_was(tmp_path):
     before = torch.get_rng_state()
     run(tmp_path)
     assert torch.equal(before, torch.get_rng_state())
+
+
+class OneOfTwo:
+    """An accelerator of one of two processes; `other` has, in the order in which they are asked for, what the second process would add."""
+
+    num_processes, process_index, is_main_process, device, scaler, mixed_precision = 2, 0, True, torch.device("cpu"), None, "no"
+
+    def __init__(self, other):
+        self.other, self.asked = iter(other), []
+
+    def reduce(self, tensor, reduction):
+        self.asked.append(tuple(tensor.shape))
+        return tensor + torch.as_tensor(next(self.other))
+
+    def __getattr__(self, name):
+        return getattr(prepare_machine(CPU), name)
+
+
+def test_processes_add_up_the_same_gradients_in_the_same_order(tmp_path):
+    """Also of a parameter that only another process's batches used; one that nobody used stays without a gradient, as in one process."""
+    ours, theirs, nobody, memory = (Parameter(torch.ones(size), requires_grad=size < 5) for size in (2, 3, 4, 5))
+    accelerator = OneOfTwo([1.0, [1.0, 1.0, 0.0], [4.0, 4.0], [7.0, 8.0, 9.0]])
+    options = Training(steps=1, accumulation=2, learning_rate=1.0, weight_decay=0.5, max_grad_norm=1e9)
+    optimizer = torch.optim.SGD([ours, theirs, nobody], lr=1.0, weight_decay=0.5)
+    fit(lambda number, micro: ours.sum(), {"ours": ours, "theirs": theirs, "nobody": nobody, "memory": memory}, optimizer,
+        lambda step: 1.0, options=options, section="s", folder=tmp_path, fingerprint="f", accelerator=accelerator)
+    assert accelerator.asked == [(), (3,), (2,), (3,)]
+    assert torch.allclose(ours, 1 - (torch.tensor([4.5, 4.5]) + 0.5)) and torch.allclose(theirs, 1 - (torch.tensor([7.0, 8, 9]) + 0.5))
+    assert torch.equal(nobody, torch.ones(4))

@@ -150,10 +150,26 @@ def test_work_of_another_configuration_is_not_mixed_in(tmp_path):
     run(tmp_path, make_requests(12))
     drawn = run(tmp_path, make_requests(6), say=messages.append)
     assert set(contents(tmp_path)) == set(drawn.table()["path"].dropna()) and "another configuration" in messages[0]
-    for change in ({"attempts": 2}, {"provenance": PROVENANCE | {"base_sha256": "1" * 64}}, {"fingerprint": ["other code"]}):
+    for change in ({"provenance": PROVENANCE | {"base_sha256": "1" * 64}}, {"fingerprint": ["other code"]}):
         sampler = Stub()
         run(tmp_path, make_requests(6), sampler, say=messages.append, **change)
         assert sampler.calls
+
+
+def test_more_attempts_try_only_what_was_given_up_and_fewer_forget_the_later_ones(tmp_path):
+    """Images depend on their request and attempt alone, so what was accepted stays; the outcome is that of a run from the start."""
+    reference = {attempts: (run(tmp_path / f"of{attempts}", attempts=attempts).table(), contents(tmp_path / f"of{attempts}"))
+                 for attempts in (1, 2, 3)}
+    made = []
+    for attempts in (1, 2, 3, 1, 3, 2):
+        sampler = Stub()
+        table = run(tmp_path / "changed", sampler=sampler, attempts=attempts).table()
+        pd.testing.assert_frame_equal(table, reference[attempts][0])
+        assert contents(tmp_path / "changed") == reference[attempts][1]
+        made.append([attempt for _, attempt in chain(*sampler.calls)])
+    assert set(made[0]) == {1} and set(made[1]) == {2} and set(made[2]) == {3} and made[3] == made[5] == []
+    accepted_later = (reference[3][0]["accepted"] & reference[3][0]["attempt"].gt(1)).sum()
+    assert len(made[4]) == accepted_later and set(made[4]) == {2, 3}        # their files were deleted with the attempts
 
 
 def test_a_killed_process_loses_one_batch_at_most(tmp_path):

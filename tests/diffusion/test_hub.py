@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from lib.data.embedding import load_image_model
 from lib.diffusion import hub
 from lib.diffusion.hub import ASSETS, ModelError, file_hash, identify, load_encoder, load_pipeline, locate, native_size
+from lib.diffusion.places import split_revision
 from lib.study.generate import Base
 
 transformers = pytest.importorskip("transformers")
@@ -41,6 +43,7 @@ def test_a_pipeline_comes_frozen_and_in_the_wanted_precision(tiny_base):
         assert not part.training and not any(weight.requires_grad for weight in part.parameters())
         assert {weight.dtype for weight in part.parameters()} == {torch.bfloat16}
     assert pipeline.safety_checker is None
+    assert all(part.conv_in.weight.is_contiguous(memory_format=torch.channels_last) for part in (pipeline.unet, pipeline.vae.decoder))
 
 
 def test_a_missing_model_says_how_to_fetch_it():
@@ -155,3 +158,29 @@ def test_feature_maps_are_the_hidden_states(encoder_folder, tiny_samples):
 def test_a_missing_encoder_names_its_key(tmp_path):
     with pytest.raises(ModelError, match=r"diffusion\.encoder: '.*none' cannot be loaded .* or use phantom-siglip"):
         load_encoder(str(tmp_path / "none"))
+
+
+def test_an_encoder_of_the_hub_may_name_its_revision(encoder_folder, tmp_path, monkeypatch):
+    """"id@revision" asks for that revision, and its commit is told for metrics; a folder with an @ is a folder."""
+    asked = []
+
+    def pinned(name, **options):
+        asked.append((name, options["revision"]))
+        processor, model, random = load_image_model(str(encoder_folder), key=options["key"])
+        model.config._commit_hash = "c0ffee"
+        return processor, model, random
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "load_image_model", pinned)
+        encoder = load_encoder("some/encoder@v1.2")
+        assert encoder.identity == {"model": "some/encoder@v1.2", "revision": "c0ffee"} and asked == [("some/encoder", "v1.2")]
+        load_encoder("some/encoder")
+        assert asked[1] == ("some/encoder", None)
+    shutil.copytree(encoder_folder, tmp_path / "some@v1")
+    assert load_encoder(str(tmp_path / "some@v1")).identity == {"model": str(tmp_path / "some@v1"), "revision": None}
+    assert split_revision("phantom-siglip") == ("phantom-siglip", None) and split_revision("a/b@") == ("a/b@", None)
+    told = []
+    monkeypatch.setattr(transformers.AutoImageProcessor, "from_pretrained", lambda *_, **options: told.append(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        load_encoder("some/encoder@v1.2")
+    assert told == [{"revision": "v1.2"}]

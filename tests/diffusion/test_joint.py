@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lib.diffusion.adapters import save_lora
+from lib.diffusion.adapters import lora_weights, save_lora
 from lib.diffusion.joint import LiveTexts, refine
 from lib.diffusion.latents import Latents
 from lib.diffusion.lora import CachedTexts, train_lora
@@ -94,6 +94,34 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(make_pipeline, first,
     assert seen == [3, 4]
     assert all(torch.equal(resumed.embeddings[token], whole.embeddings[token]) for token in TOKENS)
     assert all(torch.equal(resumed.lora.weights[name], value) for name, value in whole.lora.weights.items())
+
+
+@pytest.mark.parametrize("scores", [[0.3, 0.3, 0.4], [None, None, None]])
+def test_a_refinement_that_is_no_better_leaves_everything_as_it_was(make_pipeline, first, shared, tmp_path, scores):
+    """The start has a score by the same measure (0.3, that of the best step of the adapter): one that is not lower does not replace it."""
+    options = OPTIONS.model_copy(update={"class_labels": True, "validate_every": 2})
+    learnt = first(options, validate={2: 0.3}.get)
+    rows = {name: value.clone() for name, value in learnt.class_labels.state_dict().items()}
+    pipeline, scores = started(make_pipeline()), iter(scores)
+    matrix = pipeline.text_encoder.get_input_embeddings().weight.clone()
+    refined = refine(pipeline, learnt, TOKENS, EXAMPLES, latents(), PROMPTS, options, folder=tmp_path / "joint",
+                     validate=lambda done: next(scores), **shared)
+    assert not refined.kept and refined.lora.best_step == 0 and refined.before == 0.3
+    assert torch.equal(pipeline.text_encoder.get_input_embeddings().weight, matrix)
+    assert all(torch.equal(value, learnt.weights[name]) for name, value in refined.lora.weights.items())
+    assert all(torch.equal(value, rows[name]) for name, value in refined.lora.class_labels.state_dict().items())
+    torch.testing.assert_close(lora_weights(pipeline.unet), learnt.weights)
+    assert refined.lora.history["step"].tolist() == [0, 2, 4] and refined.lora.history["score"].iloc[0] == 0.3
+
+
+@pytest.mark.parametrize(("before", "after", "best"), [({2: 0.3}.get, {2: 0.4, 4: 0.2}.get, 4), (None, None, 4), ({}.get, {2: 9.0}.get, 2)])
+def test_a_refinement_that_is_better_or_not_compared_is_kept(make_pipeline, first, shared, tmp_path, before, after, best):
+    options = OPTIONS.model_copy(update={"validate_every": 2})
+    learnt = first(options, validate=before)
+    refined = refine(started(make_pipeline()), learnt, TOKENS, EXAMPLES, latents(), PROMPTS, options, folder=tmp_path / "joint",
+                     validate=after, **shared)
+    assert refined.kept and refined.lora.best_step == best
+    assert any(not torch.equal(value, learnt.weights[name]) for name, value in refined.lora.weights.items())
 
 
 def test_a_loss_that_is_no_number_names_the_key_that_counts_here(make_pipeline, first, shared, tmp_path):

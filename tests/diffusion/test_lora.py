@@ -1,5 +1,7 @@
 """LoRA training: it learns, touches nothing else, resumes bit-equal, and its batches see the prompts and labels they should."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,9 +101,9 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(train, make_pipeline,
         if done == 3:
             raise Killed
 
-    whole = train(options, folder="whole", **more)
+    whole = train(options, pipeline=make_pipeline(), folder="whole", **more)
     with pytest.raises(Killed):
-        train(options, progress=stop, **more)
+        train(options, pipeline=make_pipeline(), progress=stop, **more)
     seen = []
     resumed = train(options, pipeline=make_pipeline(), progress=lambda done, total, row: seen.append(done), **more)
     assert seen == [3, 4, 5, 6]
@@ -125,6 +127,13 @@ def test_the_diversity_loss_changes_what_is_learnt_and_wants_an_encoder(train, m
     assert not same(without.weights, diverse.weights)
     with pytest.raises(ValueError, match="no image encoder was given"):
         train(resampling=Resampling(diversity=Diversity(weight=0.1)), folder="none")
+
+
+def test_the_memory_of_the_diversity_loss_is_not_split_over_processes(tiny_pipeline, examples, latents, prompts, tmp_path):
+    two = SimpleNamespace(num_processes=2, process_index=0, device=torch.device("cpu"), mixed_precision="no")
+    with pytest.raises(ValueError, match=r"diversity\.weight is 0\.1, and 2 processes share the batches: each would remember only its own"):
+        train_lora(tiny_pipeline, examples, latents, prompts, OPTIONS, resampling=Resampling(diversity=Diversity(weight=0.1)), embed=embed,
+                   folder=tmp_path, fingerprint="f", accelerator=two)
 
 
 def test_mixed_precision_keeps_the_adapter_in_fp32(train):

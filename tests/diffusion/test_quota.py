@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.diffusion.quota import largest_remainder, quota
+from lib.diffusion.quota import domain_shares, largest_remainder, quota
 from lib.study import Generation
 
 CLASSES = ["mel", "nv", "bcc", "akiec", "bkl", "df", "vasc"]
@@ -57,3 +57,12 @@ def test_names_that_the_study_does_not_have():
         quota(Generation(tones={"VI": 1}), CLASSES, TONES)
     with pytest.raises(ValueError, match="knows no tones"):
         quota(Generation(cells={"mel": {"6": 5}}), CLASSES, [])
+
+
+def test_domains_are_those_of_the_study_or_of_its_words():
+    trained, known = ["clinical", "dermoscopic", "dermoscopic"], ["dermoscopic", "clinical", "smartphone"]
+    assert domain_shares(Generation(), trained, known) == {"dermoscopic": 2 / 3, "clinical": 1 / 3}
+    assert domain_shares(Generation(domains={"smartphone": 1}), trained, known) == {"smartphone": 1}
+    with pytest.raises(ValueError, match=r"no domain of generation is called 'dermoscopy'; did you mean dermoscopic\? known: dermoscopic"):
+        domain_shares(Generation(domains={"clinical": 1, "dermoscopy": 1}), trained, known)
+    assert domain_shares(Generation(domains={"dermoscopy": 1}), trained, [*known, "dermoscopy"]) == {"dermoscopy": 1}

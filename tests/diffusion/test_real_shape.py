@@ -74,7 +74,7 @@ def learn_and_draw(pipeline, side, folder):
     examples = pd.DataFrame({"row": [0, 1], "label": words.classes, "tone": ["6", "1"], "group": ["V–VI", "I–II"], "domain": "dermoscopic"})
     pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)
     latents = encode(pipeline.vae, pixels, cache=folder, batch_size=1)
-    small = {"steps": 2, "batch_size": 1, "accumulation": 1, "gradient_checkpointing": True}
+    small = {"steps": 2, "batch_size": 1, "accumulation": 1, "warmup": 0, "gradient_checkpointing": True}
     shared = {"resampling": Resampling(), "fingerprint": "test", "accelerator": machine}
 
     tokens = train_tokens(pipeline, examples, latents, words, Tokens(**small, cells=["6"]), folder=folder / "02", **shared)

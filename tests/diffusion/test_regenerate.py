@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from lib.data.images import content_hash
 from lib.diffusion.adapters import adapter_hash, add_lora, load_lora, lora_weights, save_lora
@@ -15,6 +17,7 @@ from lib.diffusion.anchor import Anchors
 from lib.diffusion.class_labels import add_class_labels
 from lib.diffusion.generate import basic_checks, generate
 from lib.diffusion.hub import identify, load_pipeline
+from lib.diffusion.image_prompt import attach_ip_adapter
 from lib.diffusion.regenerate import main
 from lib.diffusion.requests import Requests
 from lib.diffusion.sampler import DiffusionSampler
@@ -27,7 +30,7 @@ from lib.training.runtime import prepare_machine
 CELLS = pd.DataFrame([("melanoma", "6", 3), ("nevus", "1", 3)], columns=["label", "tone", "images"])
 
 
-def draw(study, base, *, pictures=None, **options):
+def draw(study, base, *, pictures=None, dtype=torch.float32, **options):
     """A finished chunk of 05 under `study`, with what 02 and 03 left; the path of its table."""
     prepare_machine(Compute(threads=1, device="cpu"))
     generation = Generation(**{"steps": 3, "guidance": 3, "batch_size": 4, "minimum_contrast": 0, "brightness": (0, 1)} | options)
@@ -48,6 +51,9 @@ def draw(study, base, *, pictures=None, **options):
     pipeline = load_pipeline(base)
     tokens = load_tokens(pipeline, study / "02_textual_inversion" / "tokens")
     load_lora(pipeline, study / "03_lora" / "lora", scale=generation.lora_scale)
+    if generation.image_prompt.mode == "ip_adapter":
+        attach_ip_adapter(pipeline, generation)
+    pipeline.to(dtype)
     references = pictures and {Cell("melanoma", "6"): sorted(pictures), Cell("nevus", "1"): sorted(pictures)}
     requests = Requests(CELLS, Words(Prompts(), ["melanoma", "nevus"], Groups()), {"clinical": 1}, generation, Groups(), study="tiny",
                         tokens=tokens, references=references)
@@ -76,7 +82,17 @@ def test_every_image_of_a_run_comes_out_byte_by_byte(tmp_path, tiny_base, capsys
         assert "the same bytes" in capsys.readouterr().out
 
 
-def test_from_a_reference_image(tmp_path, tiny_base, monkeypatch):
+@pytest.mark.parametrize("options", [{"dtype": torch.bfloat16}, {"attention_slicing": True}])
+def test_in_another_precision_and_with_attention_in_slices(tmp_path, tiny_base, options):
+    path = draw(tmp_path / "tiny", tiny_base, **options)
+    row = read_table("synthetic", path).iloc[0]
+    assert (row["dtype"], row["attention_slicing"]) == (str(options.get("dtype", torch.float32))[6:], "attention_slicing" in options)
+    assert main([str(path), row["image_id"], "--out", str(tmp_path / "again.png")]) == 0
+
+
+@pytest.fixture
+def taken_in(tmp_path, monkeypatch):
+    """Two pictures of the study `tiny` by their ids, as its samples have them."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     pixels, rows = {}, []
     for i in range(2):
@@ -91,13 +107,35 @@ def test_from_a_reference_image(tmp_path, tiny_base, monkeypatch):
                      "sha256": content_hash(path.read_bytes()), "mask_path": None, "ita": np.nan, "width": 32, "height": 32})
     samples = pd.DataFrame(rows).astype({"tone": "Int8", "width": "Int32", "height": "Int32", "mask_path": "str"})
     write_table("samples", samples, tmp_path / "tiny" / "01_eda" / "samples.parquet")
-    path = draw(tmp_path / "tiny", tiny_base, pictures=pixels, image_prompt=ImagePrompt(mode="img2img", strength=0.7))
+    return pixels
+
+
+def test_from_a_reference_image(tmp_path, tiny_base, taken_in, capsys):
+    path = draw(tmp_path / "tiny", tiny_base, pictures=taken_in, image_prompt=ImagePrompt(mode="img2img", strength=0.7))
     row = read_table("synthetic", path).iloc[1]
-    assert row["start"] == "img2img" and row["source_image_id"] in pixels
+    assert row["start"] == "img2img" and row["source_image_id"] in taken_in
     assert main([str(path), row["image_id"], "--out", str(tmp_path / "again.png")]) == 0
-    samples["image_id"] = ["x", "y"]
-    write_table("samples", samples, tmp_path / "tiny" / "01_eda" / "samples.parquet")
+    samples = read_table("samples", tmp_path / "tiny" / "01_eda" / "samples.parquet")
+    for change in ({"path": samples["path"].to_numpy()[::-1], "sha256": samples["sha256"].to_numpy()[::-1]}, {"image_id": ["x", "y"]}):
+        write_table("samples", samples.assign(**change), tmp_path / "tiny" / "01_eda" / "samples.parquet")
+        assert main([str(path), row["image_id"], "--out", str(tmp_path / "again.png")]) == 2
+    said = capsys.readouterr().err
+    assert "is not the picture it was drawn from" in said and "is not among the samples any more" in said
+
+
+def test_with_an_ip_adapter_whatever_the_study_asks_for_since(tmp_path, tiny_base, tiny_pipeline, taken_in, save_ip_adapter, capsys):
+    prompt = save_ip_adapter(tmp_path / "adapter", tiny_pipeline.unet)
+    path = draw(tmp_path / "tiny", tiny_base, pictures=taken_in, image_prompt=prompt)
+    row = read_table("synthetic", path).iloc[1]
+    assert (row["image_adapter"], row["image_adapter_weights"], row["strength"]) == (prompt.adapter, prompt.weights, prompt.scale)
+    settings = yaml.safe_load((tmp_path / "tiny" / "study.yaml").read_text(encoding="utf-8"))
+    settings.pop("generation")
+    (tmp_path / "tiny" / "study.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main([str(path), row["image_id"], "--out", str(tmp_path / "again.png")]) == 0
+    weights = load_file(tmp_path / "adapter" / prompt.weights)
+    save_file({name: weight + 1 for name, weight in weights.items()}, tmp_path / "adapter" / prompt.weights)
     assert main([str(path), row["image_id"], "--out", str(tmp_path / "again.png")]) == 2
+    assert "or its image encoder is not what it was drawn with" in capsys.readouterr().err
 
 
 def test_what_is_different_is_said(tmp_path, tiny_base, capsys):

@@ -1,6 +1,7 @@
 """The sampler against diffusers' own pipelines, and images that depend on their own request alone."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pandas as pd
@@ -8,13 +9,12 @@ import pytest
 import torch
 from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
-from safetensors.torch import save_file
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from lib.diffusion.anchor import Anchors, hex_of
 from lib.diffusion.class_labels import add_class_labels
+from lib.diffusion.image_prompt import attach_ip_adapter, picture_hash
 from lib.diffusion.requests import Requests
-from lib.diffusion.sampler import DiffusionSampler, attach_ip_adapter, make_scheduler
+from lib.diffusion.sampler import DiffusionSampler, make_scheduler
 from lib.diffusion.words import Cell, Words
 from lib.study import Generation, Groups, ImagePrompt, Prompts
 from lib.tables import SYNTHETIC
@@ -58,7 +58,7 @@ def test_a_plain_start_is_a_plain_pipeline_call(tiny_pipeline, scheduler, guidan
     sampler, requests = make(tiny_pipeline, scheduler=scheduler, guidance=guidance, steps=5)
     batch = [requests[place] for place in range(4)]
     assert close(sampler(batch), called(tiny_pipeline, batch, sampler))
-    assert sampler.trace(batch[0]) == {"start": "plain", "anchor_colour": None}
+    assert sampler.trace(batch[0]) == {"start": "plain", "anchor_colour": None, "source_sha256": None}
 
 
 @pytest.mark.parametrize("scheduler", ["dpmsolver++", "ddim", "pndm"])
@@ -107,8 +107,8 @@ def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny
     reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, noise[0], torch.tensor([999]))
     torch.testing.assert_close(starts[:1], reference)
     assert torch.equal(starts[1:], torch.cat(noise[1:]))            # no images of type I, and no tone asked: plain
-    assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50))}
-    assert sampler.trace(light) == sampler.trace(unknown) == {"start": "plain", "anchor_colour": None}
+    assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50)), "source_sha256": None}
+    assert sampler.trace(light) == sampler.trace(unknown) == {"start": "plain", "anchor_colour": None, "source_sha256": None}
     assert make(tiny_pipeline, anchors=ANCHORS, start="plain")[0].trace(dark)["start"] == "plain"
 
 
@@ -178,26 +178,8 @@ def test_schedulers_start_where_training_ended(tiny_pipeline):
 
 # ── image prompts ────────────────────────────────────────────────────────────────────────────────────────────────
 
-def save_ip_adapter(folder, unet):
-    """An untrained IP-Adapter that fits the tiny UNet, in the layout of the published ones."""
-    torch.manual_seed(3)
-    config = CLIPVisionConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
-                              projection_dim=12)
-    CLIPVisionModelWithProjection(config).save_pretrained(folder / "image_encoder")
-    tokens, width = 4, unet.config.cross_attention_dim
-    state = {"image_proj.proj.weight": torch.randn(tokens * width, 12), "image_proj.proj.bias": torch.zeros(tokens * width),
-             "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width)}
-    for number, name in enumerate(unet.attn_processors):
-        if name.endswith("attn2.processor"):
-            module = unet.get_submodule(name.removesuffix(".processor"))
-            for which in ("to_k", "to_v"):
-                state[f"ip_adapter.{number}.{which}_ip.weight"] = torch.randn(module.inner_dim, width)
-    save_file(state, folder / "adapter.safetensors")
-    return ImagePrompt(mode="ip_adapter", adapter=str(folder), weights="adapter.safetensors", scale=0.8)
-
-
 @pytest.mark.parametrize("guidance", [1, 4])
-def test_ip_adapter_is_the_pipeline_s_own(tiny_pipeline, tmp_path, guidance):
+def test_ip_adapter_is_the_pipeline_s_own(tiny_pipeline, save_ip_adapter, tmp_path, guidance):
     prompt = save_ip_adapter(tmp_path, tiny_pipeline.unet)
     attach_ip_adapter(tiny_pipeline, Generation(image_prompt=prompt))
     sampler, requests = make(tiny_pipeline, image_prompt=prompt, guidance=guidance)
@@ -210,14 +192,22 @@ def test_ip_adapter_is_the_pipeline_s_own(tiny_pipeline, tmp_path, guidance):
     assert np.array_equal(images[2], sampler([batch[2]])[0])
 
 
-def test_what_decides_images_names_the_kind_of_image_prompt(tiny_pipeline, tmp_path):
+def test_what_decides_images_names_the_kind_of_image_prompt(tiny_pipeline, save_ip_adapter, tmp_path):
     """img2img of strength 0.6 and an IP-Adapter of scale 0.6 have the same columns, and other images."""
     first = save_ip_adapter(tmp_path, tiny_pipeline.unet)
-    sampler, _ = make(tiny_pipeline, image_prompt=ImagePrompt(mode="img2img", strength=0.8))
+    sampler, requests = make(tiny_pipeline, image_prompt=ImagePrompt(mode="img2img", strength=0.8))
     attach_ip_adapter(tiny_pipeline, Generation(image_prompt=first))
     others = [make(tiny_pipeline, image_prompt=first.model_copy(update={"weights": name}))[0] for name in ("adapter.safetensors", "b")]
-    decided = [str(one.deciding()) for one in (sampler, *others)]
-    assert len({str(one.describe()) for one in (sampler, *others)}) == 1 and len(set(decided)) == 3
+    decided = [str([one.deciding(), one.describe()]) for one in (sampler, *others)]
+    assert len(set(decided)) == 3 and sampler.describe()["strength"] == others[0].describe()["strength"]
+    described, source = others[0].describe(), others[0].trace(requests[0])["source_sha256"]
+    assert described["image_adapter"] == str(tmp_path) and described["image_adapter_weights"] == "adapter.safetensors"
+    assert source == picture_hash(PICTURES[requests[0].source_image_id]) == hashlib.sha256(PICTURES["a"].tobytes()).hexdigest()
+    with torch.no_grad():
+        next(tiny_pipeline.image_encoder.parameters()).add_(1)
+    changed = make(tiny_pipeline, image_prompt=first)[0].describe()
+    assert changed["image_adapter_sha256"] != described["image_adapter_sha256"] == others[1].describe()["image_adapter_sha256"]
+    assert "image_adapter" not in sampler.describe()
 
 
 def test_an_image_prompt_that_cannot_be(tiny_pipeline, tmp_path):
@@ -239,3 +229,37 @@ def test_half_precision(tiny_pipeline):
     sampler, _ = make(tiny_pipeline.to(torch.bfloat16), anchors=ANCHORS)
     assert sampler.describe()["dtype"] == "bfloat16"
     assert np.abs(np.stack(sampler(batch)).astype(int) - single).mean() < 8
+
+
+# ── switches that save memory ────────────────────────────────────────────────────────────────────────────────────
+
+def test_attention_in_slices_is_the_pipeline_s_own_and_recorded(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline)
+    batch = [requests[place] for place in range(4)]
+    whole = sampler(batch)
+    assert sampler.describe()["attention_slicing"] is False
+    sliced, _ = make(tiny_pipeline, attention_slicing=True)
+    assert sliced.describe()["attention_slicing"] is True
+    assert {type(one).__name__ for one in tiny_pipeline.unet.attn_processors.values()} == {"SlicedAttnProcessor"}
+    assert close(sliced(batch), whole)
+
+
+def test_models_wait_on_the_cpu_only_beside_a_gpu(tiny_pipeline, monkeypatch):
+    with pytest.raises(ValueError, match=r"cpu_offload keeps models in main memory while a GPU draws, and this run has no GPU; set it to"):
+        make(tiny_pipeline, cpu_offload=True)
+    calls = []
+    monkeypatch.setattr(tiny_pipeline, "_all_hooks", ["of an earlier sampler"], raising=False)
+    monkeypatch.setattr(tiny_pipeline, "maybe_free_model_hooks", lambda: calls.append("freed"))
+    sampler, requests = make(tiny_pipeline, cpu_offload=True)
+    sampler([requests[0]])
+    assert calls == ["freed"] and sampler.device == tiny_pipeline._execution_device
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_offloaded_models_draw_the_same(tiny_pipeline):
+    sampler, requests = make(tiny_pipeline.to("cuda"))
+    batch = [requests[place] for place in range(4)]
+    whole = sampler(batch)
+    offloaded, _ = make(tiny_pipeline, cpu_offload=True)
+    assert close(offloaded(batch), whole) and tiny_pipeline.unet.device.type == "cpu"
+    assert close(make(tiny_pipeline, cpu_offload=True)[0](batch), whole)

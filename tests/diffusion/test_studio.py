@@ -20,10 +20,10 @@ def opened(tiny_folder, tiny_samples, tmp_path, monkeypatch):
     """A studio on the tiny samples, with some things changed."""
     monkeypatch.setattr(module, "load_pixels", lambda *_, **__: tiny_samples.pixels)
 
-    def of(*, samples=None, prompts=None, groups=None, crop="whole"):
+    def of(*, samples=None, prompts=None, groups=None, crop="whole", precision="no"):
         study = SimpleNamespace(
             diffusion=Diffusion(base=Base(model=str(tiny_folder)), prompts=prompts or Prompts()), groups=groups or Groups(),
-            labels=SimpleNamespace(names=tiny_samples.classes), compute=Compute(device="cpu", threads=1),
+            labels=SimpleNamespace(names=tiny_samples.classes), compute=Compute(device="cpu", threads=1, precision=precision),
             data=SimpleNamespace(crop=crop, remove_hair=False),
         )
         return open_studio(tiny_samples.samples if samples is None else samples, {}, study, cache=tmp_path, threads=1)
@@ -72,3 +72,13 @@ def test_the_tokens_of_02_are_kept_beside_the_adapter(tmp_path, tiny_pipeline):
 def test_types_cannot_be_asked_for_where_none_is_known(opened, tiny_samples):
     with pytest.raises(ValueError, match="set it to group, or to none"):
         opened(samples=tiny_samples.samples.assign(tone=pd.array([pd.NA] * len(tiny_samples.samples), dtype="Int8")))
+
+
+def test_drawing_holds_its_weights_in_the_precision_of_the_study(opened):
+    """Training keeps them in fp32 and computes in less; so the studio's pipeline changes only when something is drawn."""
+    studio = opened(precision="bf16")
+    assert studio.pipeline.unet.dtype == torch.float32
+    sampler = studio.sampler(Generation(steps=2, batch_size=2))
+    assert sampler.describe()["dtype"] == "bfloat16" == str(sampler.dtype).removeprefix("torch.")
+    assert {part.dtype for part in (studio.pipeline.unet, studio.pipeline.vae, studio.pipeline.text_encoder)} == {torch.bfloat16}
+    assert opened().sampler(Generation(steps=2, batch_size=2)).describe()["dtype"] == "float32"

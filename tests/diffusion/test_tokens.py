@@ -220,7 +220,7 @@ def test_initialisers(train, tiny_base, tmp_path):
         return matrix[tokenizer(words, add_special_tokens=False)["input_ids"]].mean(0)
 
     _, learnt = train(tmp_path, prompts=Prompts(diagnoses={"nevus": "seborrheic keratosis"}),
-                      initialisers={"melanoma": "basal cell carcinoma"}, learning_rate=1e-12, weight_decay=0, vectors=2, steps=1)
+                      initialisers={"melanoma": "basal cell carcinoma"}, learning_rate=1e-12, weight_decay=0, vectors=2, steps=1, warmup=0)
     for token, words in {"<nevus>": "seborrheic keratosis", "<melanoma-fst-v>": "basal cell carcinoma"}.items():
         assert torch.allclose(learnt.embeddings[token], mean(words).expand(2, -1), atol=1e-6)
 

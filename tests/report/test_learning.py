@@ -1,5 +1,7 @@
 """Notebooks 02 and 03: how learning and token norms are drawn and told."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,30 @@ def test_scores_in_words():
     assert describe_learning(history.iloc[:0], 0, "", score="KID") == ["No step was trained."]
 
 
+def with_start(history, score):
+    start = pd.DataFrame([{"step": 0, "loss": np.nan, "gradient_norm": np.nan, "learning_rate": np.nan, "score": score}])
+    return pd.concat([start, history], ignore_index=True)
+
+
+def test_a_start_that_was_a_candidate_is_said_to_be_kept_or_not(draw):
+    """A refinement begins with a row of step 0: the state before it, which stays where no later one has a better score."""
+    worse, better = with_start(make_history([1.0, 0.5], [0.3, 0.2]), 0.1), with_start(make_history([1.0, 0.5], [0.3, 0.2]), 0.25)
+    assert describe_learning(worse, 0, "all 20 steps done", score="KID") == [
+        "It ended with all 20 steps done; the loss stayed near 0.750, as a denoising loss may while pictures still improve.",
+        "Validation KID is lowest at step 20: 0.2000, from 0.3000 at step 10; before training it was 0.1000.",
+        "By this score training did not help; the state before it is kept."]
+    assert describe_learning(better, 20, "all 20 steps done", score="KID")[-1] == "That is better, so the state of step 20 is kept."
+    unscored = with_start(make_history([1.0, 0.5]), 0.1)
+    assert describe_learning(unscored, 0, "all 20 steps done", score="KID")[-1] == (
+        "No later state could be scored, so the one before it is kept.")
+    for history, kept in ((worse, (0, 0.1)), (better, (20, 0.2))):
+        figure = plot_learning(history, score="KID")
+        draw(figure)
+        best, = (line for line in figure.axes[2].lines if line.get_gid() == "best")
+        assert (float(best.get_xdata()[0]), float(best.get_ydata()[0])) == kept
+        assert figure.axes[0].lines[0].get_xdata().tolist() == [10, 20]
+
+
 def test_learning_is_drawn_with_the_kept_step(draw, texts, fits):
     history = make_history(np.linspace(1, 0.5, 40), [np.nan] * 19 + [0.3] + [np.nan] * 19 + [0.2])
     figure = plot_learning(history, score="KID <b>$x^2$")
@@ -85,3 +111,16 @@ def test_pictures_stand_under_the_real_ones(draw, texts, fits):
     assert len(pictures) == 36 and pictures[0] == 0 and pictures[11] == 19 and pictures[12] == 50 and pictures[-1] == 119
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["real", "step 0", "step 50"] and fits(figure)
     draw(plot_pictures(asked, shades, {}))
+
+
+def test_names_over_pictures_break_at_spaces_alone_and_do_not_touch(draw):
+    names = ["melanoma", "seborrheic keratosis", "dermatofibroma", "basal cell carcinoma"]
+    asked = pd.DataFrame({"label": names * 4, "tone": ["3"] * 16})
+    pictures = np.zeros((16, 8, 8, 3), np.uint8)
+    figure = plot_pictures(asked, pictures, {0: pictures})
+    draw(figure)
+    ticks = figure.axes[0].get_xticklabels()
+    assert {word for tick in ticks for word in tick.get_text().split()} == {"3", *" ".join(names).split()}
+    boxes = [tick.get_window_extent(figure._get_renderer()) for tick in ticks]
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
+    draw(plot_pictures(asked.assign(label="pneumonoultramicroscopicsilicovolcanoconiosis"), pictures, {0: pictures}))

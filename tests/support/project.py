@@ -28,6 +28,7 @@ TINY = {
     ]},
     "groups": {"minimum_positives": 1},
     "diffusion": None,
+    "gan": None,
     "generation": None,
     "truth": None,
     "classifier": {"arms": ["real", "oversampled"], "seeds": [0], "chunk_size": 1, "epochs": 2},

@@ -76,12 +76,26 @@ def test_stages_see_only_what_they_declare():
     ({"generation.attempts": 9},                      {"05_generation"}),
     ({"generation.shards": 3},                        set()),
     ({"generation.steps": 5},                         {"05_generation", "11_generator_truth"}),
-    ({"compute.threads": 2},          {"02_textual_inversion", "03_lora", "05_generation", "07_classifier", "11_generator_truth"}),
+    ({"generation.generators": ["gan"]},              set()),
+    ({"gan.penalty": 1},                              {"04_wgan_gp"}),
+    ({"data.remove_hair": True}, {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "07_classifier", "11_generator_truth",
+                                  "01_eda"}),
+    ({"compute.threads": 2},     {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "07_classifier", "11_generator_truth"}),
 ])
 def test_a_stage_depends_on_what_it_looks_at(change, stale):
     studies = [load_plan("params/ci.yaml", override).study for override in ({}, change)]
     shown = {name: [visible_params(study, stage) for study in studies] for name, stage in STAGES.items() if stage.asked(studies[0])}
     assert {name for name, (before, after) in shown.items() if before != after} == stale
+
+
+def test_a_shard_needs_only_what_draws_it():
+    plan = load_plan("params/ci.yaml", {"generation.shards": 2})
+    assert [job.chunk for job in plan.of("05_generation")] == ["shard-1-of-2", "shard-2-of-2", "gan-shard-1-of-2", "gan-shard-2-of-2"]
+    needs = {job.chunk: {other.id for other in plan.inputs(job)} for job in plan.of("05_generation")}
+    assert needs["shard-2-of-2"] == {"01_eda", "02_textual_inversion", "03_lora"}
+    assert needs["gan-shard-1-of-2"] == {"01_eda", "04_wgan_gp"}
+    alone = load_plan("params/ci.yaml", {"generation.generators": ["gan"]})
+    assert {job.chunk for job in alone.of("05_generation")} == {"gan-shard-1-of-2", "gan-shard-2-of-2"}
 
 
 def test_pretrained_models_count_by_their_files(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lib.tables import SYNTHETIC, write_table
 from lib.workflow.stage import StageError, open_stage
 
 
@@ -110,3 +111,35 @@ def test_fingerprint_follows_the_module_and_the_values(outputs):
     marks = {run.fingerprint("lib.classify.train"), run.fingerprint("lib.classify.train", "lesion"), run.fingerprint("lib.stats.compare")}
     assert len(marks) == 3
     assert run.fingerprint("lib.classify.train") == run.fingerprint("lib.classify.train")
+
+
+def test_a_section_that_the_study_lacks_is_none_where_the_stage_may_see_it(outputs):
+    overrides = {"diffusion": None, "truth": None, "generation.tones": None}
+    study = open_stage("05_generation", "params/ci.yaml", overrides).study
+    assert study.diffusion is None
+    with pytest.raises(StageError, match=r"05_generation reads study\.benchmarks but does not declare it"):
+        study.benchmarks                                                # noqa: B018
+
+
+def test_paths_of_several_chunks_lead_to_their_files(outputs):
+    """Each shard's table has paths from its own folder; read together they start from the stage's."""
+    reader = open_stage("05_generation", "params/ci.yaml", {"generation.generators": ["diffusion"]}, "shard-1-of-2")
+    for job in reader.plan.of("05_generation"):
+        rows = pd.DataFrame([synthetic_row(job.chunk, 1, None), synthetic_row(job.chunk, 2, "images/a.png")])
+        write_table("synthetic", rows.astype({name: str(column.dtype) for name, column in SYNTHETIC.columns.items()}),
+                    job.folder / "synthetic.parquet")
+        (job.folder / "images").mkdir()
+        (job.folder / "images" / "a.png").write_text(job.chunk)
+    together = reader.read("synthetic")
+    assert together["path"].isna().tolist() == [True, False] * 2
+    found = [(reader.stage_folder("05_generation") / path).read_text() for path in together["path"].dropna()]
+    assert found == ["shard-1-of-2", "shard-2-of-2"] == together.loc[together["accepted"], "image_id"].tolist()
+
+
+def synthetic_row(image_id, attempt, path):
+    digest = "0" * 64
+    return dict.fromkeys(SYNTHETIC.columns) | {
+        "image_id": image_id, "attempt": attempt, "path": path, "sha256": path and digest, "accepted": path is not None,
+        "reason": None if path else "too dark", "generator": "gan", "label": "nevus", "diagnosis": "nevus", "domain": "clinical", "seed": 0,
+        "base_model": "stub", "base_sha256": digest, "class_labels": False, "width": 8, "height": 8, "batch_size": 4, "slot": 0,
+        "threads": 1, "device": "cpu", "dtype": "float32", "versions": "{}"}

@@ -22,6 +22,7 @@ from lib.diffusion.base.pool import SEED_PERCEPTOR, SEED_SD, Pool, draw_pool
 from lib.diffusion.base.text import new_text_encoder, new_tokenizer
 from lib.files import write_atomically, write_json
 from lib.training.checkpoints import delete_checkpoints
+from lib.training.seeds import derive_seed
 
 FOLDER = Path(__file__).parents[2] / "assets" / "phantom_sd"
 STATE  = Path("outputs/.state/phantom-sd")
@@ -30,7 +31,8 @@ TYPES_SEEN = (1, 2, 3, 4)
 _IMAGES         = 48_000        # for the autoencoder, and the first _LATENTS of them for the UNet
 _LATENTS        = 30_000
 _PERCEPTOR      = 16_000        # pictures of the perceptor's own pool
-_STEPS          = {"autoencoder": 1_600, "decoder": 1_600, "unet": 3_200}
+_STEPS          = {"autoencoder": 1_600, "decoder": 1_600, "unet": 3_200, "unet again": 2_800}
+_RATE_AGAIN     = 7e-4
 _NORMALISED_ON  = 2_000         # pictures whose latents get zero mean and unit variance
 
 
@@ -43,7 +45,7 @@ def build(
 ) -> dict:
     """Draw, train, save and measure phantom-sd; returns what was measured. Run again, it goes on where it stopped."""
     _pools(workers)
-    for stage in (learn_perceptor, learn_autoencoder, encode_pool, learn_unet, sharpen_decoder):
+    for stage in (learn_perceptor, learn_autoencoder, encode_pool, learn_unet, learn_unet_again, sharpen_decoder):
         side_by_side(partial(stage, state), processes)
     save(state, folder)
     side_by_side(partial(judge, state, folder), processes)
@@ -95,6 +97,20 @@ def learn_unet(state: Path, part: Part) -> None:
     _finish(state, "unet", outcome, part, {"unet": model, "text_encoder": text_encoder})
 
 
+def learn_unet_again(state: Path, part: Part) -> None:
+    """→ again/: both trained on from there with other batches and a lower rate, which sharpens what the first round left blurred."""
+    if (state / "unet again.json").is_file():
+        return
+    model = UNet2DConditionModel.from_pretrained(state / "unet")
+    text_encoder = CLIPTextModel.from_pretrained(state / "text_encoder")
+    outcome = unet.fit(
+        model, text_encoder, new_tokenizer(), _latents(state, part.of), _pools()[1].scenes[:_LATENTS],
+        state=state / "unet again-steps", steps=_STEPS["unet again"], learning_rate=_RATE_AGAIN, even=0,
+        seed=derive_seed(SEED_SD, "again"), part=part,
+    )
+    _finish(state, "unet again", outcome, part, {"again/unet": model, "again/text_encoder": text_encoder})
+
+
 def sharpen_decoder(state: Path, part: Part) -> None:
     """→ vae/: the autoencoder with a decoder that was trained on, for the same latents."""
     if (state / "decoder.json").is_file():
@@ -111,8 +127,8 @@ def save(state: Path, folder: Path) -> None:
     tokenizer = new_tokenizer()
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL.from_pretrained(state / "vae", torch_dtype=torch.float16),
-        unet=UNet2DConditionModel.from_pretrained(state / "unet", torch_dtype=torch.float16),
-        text_encoder=CLIPTextModel.from_pretrained(state / "text_encoder", dtype=torch.float16), tokenizer=tokenizer,
+        unet=UNet2DConditionModel.from_pretrained(state / "again" / "unet", torch_dtype=torch.float16),
+        text_encoder=CLIPTextModel.from_pretrained(state / "again" / "text_encoder", dtype=torch.float16), tokenizer=tokenizer,
         scheduler=PNDMScheduler(**unet.NOISE, set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )

@@ -148,7 +148,8 @@ behind the autoencoder's perceptual loss. Licence: Apache-2.0. It has never seen
   perceptual loss (seed {table["seeds"]["perceptor"]:,}); the seven diagnoses and the types I–IV in equal shares, difficulty 0.45,
   artefacts on.
 * Loss of the UNet: error of the noise, from step 1,024 on weighted by 1/ᾱ (at most 50), because at the noisy end, where the prompt
-  decides, the plain error is small and prompts were hardly followed.
+  decides, the plain error is small and prompts were hardly followed. "unet again": the same once more, from the averaged weights, with
+  other batches and a lower rate.
 * Half of the autoencoder's pictures were shown at another exposure (gain 0.25–1.2), so that dark pictures survive it: dim pictures
   of light skin, not dark skin.
 * Tone drifts with the plain start: the schedule never reaches pure noise, so the network reads the mean colour from the leak instead

@@ -15,7 +15,7 @@ import pandas as pd
 from filelock import FileLock
 
 import lib.phantom
-from lib.files import write_atomically
+from lib.files import reserve, write_atomically
 from lib.phantom.render import draw
 from lib.phantom.tone import TYPES
 from lib.phantom.world import sample_world
@@ -78,6 +78,7 @@ def draw_pool(
         if not _complete(path, (images, size, size, 3)):
             def write(temporary: Path) -> None:
                 pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(images, size, size, 3))
+                reserve(temporary, "pictures")
                 _fill(pixels, scenes, workers, progress)
                 pixels.flush()
 

@@ -22,8 +22,7 @@ from lib.training.seeds import derive_seed, numpy_generator, seeded, torch_gener
 NOISE = {"num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
          "prediction_type": "epsilon"}
 
-_EVEN     = 1_024   # first steps, in which all times weigh alike
-_HEAVIEST = 50.0    # weight of a time afterwards, at most
+_HEAVIEST = 50.0    # weight of a time, at most
 
 
 def new_unet(seed: int = SEED_SD) -> UNet2DConditionModel:
@@ -38,23 +37,25 @@ def new_unet(seed: int = SEED_SD) -> UNet2DConditionModel:
 
 
 def fit(
-    unet:         UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer:    CLIPTokenizer,
-    latents:      tuple[torch.Tensor, torch.Tensor],    # mean and standard deviation [N, 4, 32, 32] of the pool's pictures
-    scenes:       pd.DataFrame,                         # their scenes, for the captions
+    unet:          UNet2DConditionModel,
+    text_encoder:  CLIPTextModel,
+    tokenizer:     CLIPTokenizer,
+    latents:       tuple[torch.Tensor, torch.Tensor],   # mean and standard deviation [N, 4, 32, 32] of the pool's pictures
+    scenes:        pd.DataFrame,                        # their scenes, for the captions
     *,
-    state:        Path,                                 # folder for checkpoints
-    steps:        int,
-    batch:        int  = 24,                            # over all processes
-    seed:         int  = SEED_SD,
-    part:         Part = WHOLE,
+    state:         Path,                                # folder for checkpoints
+    steps:         int,
+    batch:         int   = 24,                          # over all processes
+    learning_rate: float = 1e-3,
+    even:          int   = 1_024,                       # first steps, in which all times weigh alike
+    seed:          int   = SEED_SD,
+    part:          Part  = WHOLE,
 ) -> Outcome:
     """Train both in place by the error of the predicted noise (Ho et al. 2020, arXiv 2006.11239, eq. 14), captions varied every time.
 
-    The times of a batch are spread evenly over the schedule, which lowers the variance of the loss and leaves its mean. After some
-    steps a time weighs by 1/ᾱ, which makes it the error of v (Salimans & Ho 2022, arXiv 2202.00512, appendix D): layout and colour, which
-    the prompt decides, are learnt at the noisy end, where the plain error is small.
+    The times of a batch are spread evenly over the schedule, which lowers the variance of the loss and leaves its mean. After `even`
+    steps a time weighs by 1/ᾱ, which makes it the error of v (Salimans & Ho 2022, arXiv 2202.00512, appendix D): layout and colour,
+    which the prompt decides, are learnt at the noisy end, where the plain error is small.
     """
     mean, spread = latents
     rows_of = scenes.to_dict("records")
@@ -75,12 +76,12 @@ def fit(
         noisy = scheduler.add_noise(clean, noise, times).contiguous(memory_format=torch.channels_last)
         predicted = unet(noisy, times, text_encoder(tokens).last_hidden_state).sample
         error = (predicted - noise).square().mean(dim=(1, 2, 3))
-        return (error if step < _EVEN else weights[times] * error).mean()
+        return (error if step < even else weights[times] * error).mean()
 
-    fingerprint = str(derive_seed(seed, "unet", steps, batch, len(mean), part.of))
+    fingerprint = str(derive_seed(seed, "unet", steps, batch, len(mean), part.of, repr(learning_rate), even))
     share_gradients(both, part)
     outcome = train(
-        both, loss_of, steps=steps, folder=state, fingerprint=fingerprint, learning_rate=1e-3, average=0.998,
+        both, loss_of, steps=steps, folder=state, fingerprint=fingerprint, learning_rate=learning_rate, average=0.998,
         checkpoint_minutes=part.checkpoint_minutes(), say=part.say,
     )
     both.eval().requires_grad_(False)

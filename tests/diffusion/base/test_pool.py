@@ -1,5 +1,8 @@
 """Pools: the pictures of their scenes and no others, the same however they are drawn, and none in two pools."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -60,6 +63,16 @@ def test_a_run_that_dies_leaves_no_pool(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         draw_pool("small", 84, seed=5, workers=1, cache=tmp_path)
     assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
+
+
+def test_a_disk_without_room_is_an_error_before_a_picture_is_drawn(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="the disk has no room for 0 MB of pictures"):
+        draw_pool("full", 7, seed=5, size=32, workers=1, cache=tmp_path)
+    assert not list(tmp_path.glob("*.npy"))
 
 
 def test_other_seeds_names_and_difficulties_are_other_pools(small, cache):

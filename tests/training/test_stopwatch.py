@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from lib.diffusion.stopwatch import Stopwatch, time_in_turn
+from lib.training.stopwatch import Stopwatch, time_in_turn
 
 CPU = torch.device("cpu")
 

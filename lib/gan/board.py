@@ -1,0 +1,25 @@
+"""The rows of a training's history as TensorBoard scalars, for `tensorboard --logdir`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def tensorboard(folder: Path) -> Iterator[Callable[[dict], None]]:
+    """Inside, what is called with a row {"iteration": …, name: number, …} writes its numbers, but for NaN, to an event file in `folder`.
+
+    A run that was killed and went on tells the rows since its last checkpoint again; they are the same points.
+    """
+    from torch.utils.tensorboard import SummaryWriter  # takes a second that others need not wait
+
+    def log(row: dict) -> None:
+        for name, value in row.items():
+            if name != "iteration" and not math.isnan(value):
+                writer.add_scalar(name, value, row["iteration"])
+
+    with SummaryWriter(str(folder)) as writer:
+        yield log
