@@ -82,6 +82,8 @@ def lora_weights(unet: nn.Module) -> dict[str, torch.Tensor]:
     config = unet.peft_config[NAME]
     scale = config.lora_alpha / config.r
     weights = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet, adapter_name=NAME))
+    for ours, theirs in (("lora_A", "lora.down"), ("lora_B", "lora.up")):       # left as they are by diffusers outside attention
+        weights = {name.replace(f".{ours}.", f".{theirs}."): weight for name, weight in weights.items()}
     return {name: (weight * scale if ".lora.up." in name else weight).detach().cpu().contiguous() for name, weight in weights.items()}
 
 

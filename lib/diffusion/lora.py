@@ -215,7 +215,7 @@ class LoraStep:
         numbers = None if self._numbers is None else to_device(self._numbers[rows] * told[:, None], self._device)
         denoised = denoising_loss(
             self.unet, self._schedule, clean, self._texts(rows, told), generator=generator, class_labels=numbers,
-            min_snr_gamma=self._options.min_snr_gamma, offset_noise=self._options.offset_noise,
+            min_snr_gamma=self._options.min_snr_gamma, noisy_end=self._options.noisy_end, offset_noise=self._options.offset_noise,
         )
         if self._diversity is None:
             return denoised.loss

@@ -60,6 +60,13 @@ class NoiseSchedule:
             return (gamma / snr).clamp(max=1)       # this form also holds where SNR is 0
         return snr.clamp(max=gamma) / (snr + 1)
 
+    def noisy_end_weights(self, timesteps: torch.Tensor, most: float) -> torch.Tensor:
+        """1/ᾱ, at most `most`: it turns the error of ε into that of v (Salimans & Ho 2022, app. D) where the cap does not bind.
+
+        At the noisy end a wrong picture changes ε little, so without a weight layout and class are learnt last there.
+        """
+        return (1 / self.alphas_cumprod[timesteps]).clamp(max=most)
+
     def _scales(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         kept = self.alphas_cumprod[timesteps][:, None, None, None]
         return kept.sqrt(), (1 - kept).sqrt()
@@ -89,6 +96,7 @@ def denoising_loss(
     *,
     generator:     torch.Generator,             # CPU; timesteps, then noise, then offset are drawn from it
     min_snr_gamma: float | None        = None,  # γ; none: every timestep weighs the same
+    noisy_end:     float               = 1.0,   # a timestep weighs by 1/ᾱ as well, at most so much
     offset_noise:  float               = 0.0,   # standard deviation of noise that is constant over each channel (Guttenberg 2023)
     class_labels:  torch.Tensor | None = None,  # [B], for a UNet with class_embedding
 ) -> Denoised:
@@ -104,6 +112,8 @@ def denoising_loss(
     errors = (prediction - schedule.target(latents, noise, timesteps)).square().mean(dim=(1, 2, 3))
     if min_snr_gamma is not None:
         errors = errors * schedule.min_snr_weights(timesteps, min_snr_gamma)
+    if noisy_end > 1:
+        errors = errors * schedule.noisy_end_weights(timesteps, noisy_end)
     return Denoised(errors.mean(), noisy, prediction, timesteps, schedule)
 
 

@@ -170,7 +170,8 @@ class TokenStep:
         embeddings = embed_text(self._text_encoder, to_device(self._ids[texts], self._device))
         embeddings = embeddings[to_device(torch.from_numpy(of_row), self._device)]
         return denoising_loss(self._unet, self._schedule, clean, embeddings, generator=generator,
-                              min_snr_gamma=options.min_snr_gamma, offset_noise=options.offset_noise).loss
+                              min_snr_gamma=options.min_snr_gamma, noisy_end=options.noisy_end,
+                              offset_noise=options.offset_noise).loss
 
 
 def _norms(trained: TrainedRows, initial: torch.Tensor, vectors: int) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def _collapsed(history: pd.DataFrame, real: float | None) -> Finding:
     share = float(spread[-1] / real)
     holds = share < COLLAPSED_SPREAD
     return Finding("collapsed", holds, share, COLLAPSED_SPREAD, (
-        f"{'Collapsed' if holds else 'Not collapsed'}: one batch spreads {number(share, 2)} times as wide as as many real images (under "
+        f"{'Collapsed' if holds else 'Not collapsed'}: one batch spreads {number(share, 2)} times as wide as one of real images (under "
         f"{number(COLLAPSED_SPREAD, 1)} is a collapse){'; try gan.augmentation: differentiable, or more critic_steps' if holds else ''}."))
 
 
