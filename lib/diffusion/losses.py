@@ -63,9 +63,10 @@ class NoiseSchedule:
     def noisy_end_weights(self, timesteps: torch.Tensor, most: float) -> torch.Tensor:
         """1/ᾱ, at most `most`: it turns the error of ε into that of v (Salimans & Ho 2022, app. D) where the cap does not bind.
 
-        At the noisy end a wrong picture changes ε little, so without a weight layout and class are learnt last there.
+        At the noisy end, where layout and class are decided, a wrong picture changes ε little, so they are learnt last without it.
+        1 for a network that predicts v.
         """
-        return (1 / self.alphas_cumprod[timesteps]).clamp(max=most)
+        return (1 / self.alphas_cumprod[timesteps]).clamp(max=most if self.prediction == "epsilon" else 1)
 
     def _scales(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         kept = self.alphas_cumprod[timesteps][:, None, None, None]

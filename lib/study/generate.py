@@ -57,7 +57,7 @@ class Training(Section):
     weight_decay:     float = Field(1e-2, ge=0)
     max_grad_norm:    float = Field(1.0, gt=0)
     min_snr_gamma:    float | None = Field(None, gt=0)               # weight min(SNR, γ)/SNR (Hang et al. 2023); none: 1
-    noisy_end:        float = Field(1.0, ge=1)                       # weight 1/ᾱ, at most so much; 1: none. Composition is learnt at the noisy end
+    noisy_end:        float = Field(1.0, ge=1)                       # weight 1/ᾱ of a timestep, at most so much; 1: none
     offset_noise:     float = Field(0.0, ge=0, le=1)                 # a share of noise that is constant over each channel
     gradient_checkpointing: bool = False
     checkpoint_every: int   = Field(250, ge=1)                       # optimiser steps

@@ -146,7 +146,7 @@ STAGES = {stage.name: stage for stage in (
         question = "How fast are training and drawing, and how fast could they be?",
         reads    = ("01_eda",),
         writes   = (),
-        params   = ("benchmarks", "diffusion", "generation", "labels.names", "groups", "compute",
+        params   = ("benchmarks", "diffusion", "generation", "gan", "labels.names", "groups", "compute",
                     "data.image_size", "data.crop", "data.remove_hair"),
         section  = "benchmarks",
         gpu      = True,

@@ -22,6 +22,7 @@ from lib.diffusion.class_labels import add_class_labels
 from lib.training.seeds import torch_generator
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+MORE    = [*TARGETS, "ff.net.0.proj", "conv1"]          # layers that are no attention, one of them a convolution
 
 
 def predict(unet, class_labels=None):
@@ -31,9 +32,9 @@ def predict(unet, class_labels=None):
         return unet(noisy, torch.tensor([10, 900]), encoder_hidden_states=words, class_labels=class_labels, return_dict=False)[0]
 
 
-def adapt(unet, *, rank=4, alpha=11.0, seed=0):
+def adapt(unet, *, rank=4, alpha=11.0, seed=0, targets=TARGETS):
     """An adapter whose every weight is at work, as after training; alpha / rank is no power of two."""
-    weights = add_lora(unet, rank=rank, alpha=alpha, dropout=0.1, targets=TARGETS, seed=seed)
+    weights = add_lora(unet, rank=rank, alpha=alpha, dropout=0.1, targets=targets, seed=seed)
     with torch.no_grad():
         for name, weight in weights.items():
             weight.add_(torch.randn(weight.shape, generator=torch_generator(1, name)) * 0.2)
@@ -78,8 +79,11 @@ def test_only_the_adapter_trains_and_its_start_follows_from_the_seed(tiny_pipeli
     assert not all(torch.equal(other[name], value) for name, value in first.items())
 
 
-def test_plain_diffusers_loads_the_file_and_draws_the_same(tiny_pipeline, tiny_folder, tmp_path):
-    trained = saved(tiny_pipeline, tmp_path)
+@pytest.mark.parametrize("targets", [TARGETS, MORE])
+def test_plain_diffusers_loads_the_file_and_draws_the_same(tiny_pipeline, tiny_folder, tmp_path, targets):
+    trained = saved(tiny_pipeline, tmp_path, targets=targets)
+    assert load_lora(tiny_pipeline, tmp_path).layers == active_layers(tiny_pipeline.unet) > 0
+    torch.testing.assert_close(predict(tiny_pipeline.unet), trained, atol=1e-5, rtol=1e-5)
     plain = StableDiffusionPipeline.from_pretrained(tiny_folder, safety_checker=None)
     base = predict(plain.unet)
     plain.load_lora_weights(tmp_path)
@@ -99,11 +103,12 @@ def test_the_scale_is_in_the_weights_for_readers_that_know_no_alpha(tiny_pipelin
     torch.testing.assert_close(predict(unet), trained, atol=1e-5, rtol=1e-5)
 
 
-def test_weights_go_back_into_an_adapter_of_any_alpha(tiny_pipeline):
+@pytest.mark.parametrize("targets", [TARGETS, MORE])
+def test_weights_go_back_into_an_adapter_of_any_alpha(tiny_pipeline, targets):
     unet = tiny_pipeline.unet
-    adapt(unet)
+    adapt(unet, targets=targets)
     weights, trained = lora_weights(unet), predict(unet)
-    add_lora(unet, rank=4, alpha=3.0, dropout=0.1, targets=TARGETS, seed=9)
+    add_lora(unet, rank=4, alpha=3.0, dropout=0.1, targets=targets, seed=9)
     set_weights(unet.eval(), weights)
     torch.testing.assert_close(predict(unet), trained, atol=1e-5, rtol=1e-5)
 

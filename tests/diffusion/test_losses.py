@@ -69,6 +69,19 @@ def test_weights_by_hand():
     timesteps = torch.arange(4)
     torch.testing.assert_close(NoiseSchedule(kept, "epsilon").min_snr_weights(timesteps, 5), torch.tensor([1, 1, 0.5, 1]))
     torch.testing.assert_close(NoiseSchedule(kept, "v_prediction").min_snr_weights(timesteps, 5), torch.tensor([1 / 2, 4 / 5, 5 / 11, 0]))
+    torch.testing.assert_close(NoiseSchedule(kept, "epsilon").noisy_end_weights(timesteps, 1.5), torch.tensor([1.5, 5 / 4, 11 / 10, 1.5]))
+    torch.testing.assert_close(NoiseSchedule(kept, "v_prediction").noisy_end_weights(timesteps, 1.5), torch.ones(4))
+
+
+def test_weighted_the_error_of_the_noise_is_that_of_v():
+    theirs, (clean, words) = scheduler(), batch()
+    schedule, network = NoiseSchedule.of(theirs), Network()
+    ours = denoising_loss(network, schedule, clean, words, generator=torch_generator(1, "noise"), noisy_end=1e9)
+    kept = schedule.alphas_cumprod[ours.timesteps][:, None, None, None]
+    spread = (1 - kept).sqrt()
+    v = [kept.sqrt() * noise - spread * image for noise, image in (
+        (ours.prediction, ours.clean), ((ours.noisy - kept.sqrt() * clean) / spread, clean))]
+    torch.testing.assert_close(ours.loss, torch.nn.functional.mse_loss(*v), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("gamma", [None, 1.0, 5.0])
