@@ -118,6 +118,7 @@ SYNTHETIC = pa.DataFrameSchema(
         "scheduler":       _text(nullable=True),
         "start":           pa.Column(str, pa.Check.isin(("anchored", "plain", "img2img")), nullable=True),
         "anchor_colour":   pa.Column(str, pa.Check.str_matches(r"^#[0-9a-f]{6}$"), nullable=True),    # sRGB
+        "anchor_shape":    pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{384}$"), nullable=True),   # see lib.diffusion.anchor; null: flat
         "base_model":      _text(),
         "base_revision":   _text(nullable=True),
         "base_sha256":     pa.Column(str, HASH),

@@ -2,20 +2,27 @@
 
 Stable Diffusion's training schedule never reaches pure noise, so its network reads an image's mean colour from what is left of the
 signal at the last timestep (Lin et al. 2023, arXiv 2305.08891, §3.1). Starting from x_T = √ā_T · z + √(1 − ā_T) · ε, with z the encoding
-of a flat image in a skin colour of the asked tone, gives it that colour to read. Nothing is trained.
+of an image in a skin colour of the asked tone, gives it that colour to read. Nothing is trained.
+
+Where that image is flat, the network reads as well that there is no lesion, and draws pale ones or none on skin that it has just learnt.
+So the colour carries the shape of the cell: how its training images differ from their own skin, on average, on a grid of 8 × 8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from lib.training.seeds import derive_seed
 
 Colour = tuple[int, int, int]       # sRGB, 0–255
+Shape  = bytes                      # [8, 8, 3] of sRGB levels beside the skin's, 128 where they are alike
+
+GRID       = 8          # places per side of a shape: too coarse to hold an image
 
 _RING      = 0.12       # of the side: the border, where skin lies beside the lesion
 _DARK      = 20         # a pixel whose brightest channel is under this is a dermoscope's vignette
@@ -23,6 +30,7 @@ _BRIGHT    = 250        # a pixel whose darkest channel is over this is a highli
 _LEAST     = 20         # pixels of a ring that count; with fewer the whole ring does
 _SHADES    = 7          # colours kept per tone and domain, so that images of a tone do not all get one shade
 _ENOUGH    = 12         # training images of a tone in a domain; with fewer, all domains of the tone count
+_SHAPED    = 8          # training images of a label × tone that a shape needs; with fewer, all tones of the label count
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Anchors:
 
     colours: Mapping[tuple[str, str | None], tuple[Colour, ...]]       # (tone key or group, domain or None for all) → shades
     images:  Mapping[tuple[str, str | None], int]                      # how many images they were measured on
+    shapes:  Mapping[tuple[str, str | None], Shape] = field(default_factory=dict)      # (label, tone key or None for all) → shape
 
     def colour(self, tone: str | None, group: str | None, domain: str, seed: int) -> Colour | None:
         """One of the shades of a tone, chosen by the image's seed; of its group where the tone has no training images.
@@ -43,6 +52,10 @@ class Anchors:
         shades = next((self.colours[place] for place in places if place in self.colours), None)
         return shades and shades[derive_seed(seed, "anchor") % len(shades)]
 
+    def shape(self, label: str, tone: str | None) -> Shape | None:
+        """Of the label's training images of a tone, or of all its images; None where there are too few."""
+        return self.shapes.get((label, tone), self.shapes.get((label, None)))
+
     def table(self) -> pd.DataFrame:
         """tone, domain (null: all), images, shades ("#rrggbb #rrggbb …", light to dark)."""
         return pd.DataFrame([
@@ -53,9 +66,9 @@ class Anchors:
 
 def measure_anchors(
     pixels:   np.ndarray,           # uint8 [N, S, S, 3]
-    examples: pd.DataFrame,         # training images alone: row (place in `pixels`), tone (key or null), group, domain
+    examples: pd.DataFrame,         # training images alone: row (place in `pixels`), label, tone (key or null), group, domain
 ) -> Anchors:
-    """The colours of skin at the border of the training images, for tones and for groups.
+    """The colours of skin at the border of the training images, for tones and for groups, and the shapes of labels.
 
     An image's colour is the median over its border ring without vignette and highlights. Of a tone's images the medians of seven equal
     parts, ordered by brightness, are kept: their spread is the tone's, and a lesion that reaches the border does not count.
@@ -69,7 +82,7 @@ def measure_anchors(
             for domain, part in parts.items():
                 colours[key, domain] = _shades(measured[part.index])
                 images[key, domain] = len(part)
-    return Anchors(colours, images)
+    return Anchors(colours, images, _shapes(pixels, known, measured))
 
 
 def skin_colour(image: np.ndarray) -> np.ndarray:       # uint8 [S, S, 3] → float [3]
@@ -82,6 +95,21 @@ def skin_colour(image: np.ndarray) -> np.ndarray:       # uint8 [S, S, 3] → fl
     return np.median(skin if len(skin) >= _LEAST else ring, axis=0)
 
 
+def anchor_image(
+    colour: Colour,
+    shape:  Shape | None,           # None: a flat image
+    size:   int,                    # pixels per side
+) -> np.ndarray:
+    """What the start is over: uint8 [size, size, 3], the shape drawn out smoothly on the colour."""
+    flat = np.broadcast_to(np.array(colour, dtype=np.uint8), (size, size, 3))
+    if shape is None:
+        return flat
+    offsets = np.frombuffer(shape, dtype=np.uint8).reshape(GRID, GRID, 3).astype(np.float32) - 128
+    drawn_out = np.stack([np.asarray(Image.fromarray(channel).resize((size, size), Image.Resampling.BILINEAR))
+                          for channel in offsets.transpose(2, 0, 1)], axis=2)
+    return (flat + drawn_out).round().clip(0, 255).astype(np.uint8)
+
+
 def hex_of(colour: Colour) -> str:
     """"#rrggbb"."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
@@ -90,6 +118,25 @@ def hex_of(colour: Colour) -> str:
 def colour_of(text: str) -> Colour:
     """The colour that `hex_of` wrote."""
     return tuple(bytes.fromhex(text.removeprefix("#")))
+
+
+def _shapes(pixels: np.ndarray, examples: pd.DataFrame, colours: np.ndarray) -> dict[tuple[str, str | None], Shape]:
+    """Of every label × tone and every label with enough images; `colours` [N, 3] is the skin of each example."""
+    totals: dict[tuple[str, str | None], list] = {}
+    for label, tone, row, colour in zip(examples["label"], examples["tone"], examples["row"], colours, strict=True):
+        offsets = _averaged(pixels[row]) - colour
+        for key in {(label, None), (label, None if pd.isna(tone) else tone)}:
+            total = totals.setdefault(key, [0, 0.0])
+            total[0], total[1] = total[0] + 1, total[1] + offsets
+    return {key: (total / count + 128).round().clip(0, 255).astype(np.uint8).tobytes()
+            for key, (count, total) in totals.items() if count >= _SHAPED}
+
+
+def _averaged(image: np.ndarray) -> np.ndarray:         # uint8 [S, S, 3] → float [8, 8, 3]
+    edges = np.linspace(0, len(image), GRID + 1).round().astype(int)
+    rows = np.add.reduceat(image.astype(np.float64), edges[:-1], axis=0)
+    areas = np.diff(edges)[:, None] * np.diff(edges)[None]
+    return np.add.reduceat(rows, edges[:-1], axis=1) / areas[:, :, None]
 
 
 def _shades(colours: np.ndarray) -> tuple[Colour, ...]:     # float [K, 3]

@@ -186,8 +186,8 @@ def drawing(setup: Setup) -> Contestants:
         one_by_one = setup.plain_pipeline()
         one_by_one.scheduler = scheduler
         watch.start()
-        draw_plainly(one_by_one, [request.prompt for request in requests], [request.seed for request in requests], steps=generation.steps,
-                     guidance=generation.guidance, negative=studio.words.prompts.negative, size=studio.size, progress=watch)
+        told = zip(*((request.prompt, request.negative_prompt, request.seed) for request in requests), strict=True)
+        draw_plainly(one_by_one, *told, steps=generation.steps, guidance=generation.guidance, size=studio.size, progress=watch)
         return images
 
     def ceiling(watch: Stopwatch) -> int:

@@ -184,17 +184,17 @@ def train_lora_plainly(
 def draw_plainly(
     pipeline:  StableDiffusionPipeline,         # with the scheduler of the study
     prompts:   Sequence[str],                   # one per image
+    negatives: Sequence[str],
     seeds:     Sequence[int],
     *,
     steps:     int,
     guidance:  float,
-    negative:  str             = "",
     size:      int | None      = None,          # pixels per side; default: the base's own
     progress:  Progress | None = None,
 ) -> list[Image.Image]:
     """One pipeline call per image."""
     images = []
-    for i, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
+    for i, (prompt, negative, seed) in enumerate(zip(prompts, negatives, seeds, strict=True)):
         generator = torch.Generator().manual_seed(seed)
         images += pipeline(prompt, negative_prompt=negative or None, num_inference_steps=steps, guidance_scale=guidance,
                            height=size, width=size, generator=generator).images

@@ -121,7 +121,7 @@ def _request(number: int, row: object, words: Words, tokens: Collection[str], ba
         group           = None if pd.isna(row.group) else row.group,
         domain          = row.domain,
         prompt          = words.prompt(cell, row.domain, tokens),
-        negative_prompt = words.prompts.negative,
+        negative_prompt = words.negative(cell, row.domain),
         seed            = derive_seed(seed, "validation", number),
         attempt         = 1,
         slot            = number % batch_size,

@@ -93,7 +93,8 @@ def _diffusion_sampler(row: Mapping[str, Any], study: Path, device: torch.device
         raise NotReproducible(f"{row['image_id']}: {row['image_adapter_weights']} of {row['image_adapter']} or its image encoder is not "
                               "what it was drawn with (other weights)")
     colour = row["anchor_colour"] and colour_of(row["anchor_colour"])
-    anchors = Anchors({(row["tone_key"], None): (colour,)}, {}) if colour else None
+    shapes = {(row["label"], row["tone_key"]): bytes.fromhex(row["anchor_shape"])} if row["anchor_shape"] else {}
+    anchors = Anchors({(row["tone_key"], None): (colour,)}, {}, shapes) if colour else None
     pictures = {row["source_image_id"]: _picture(row, study, settings)} if row["source_image_id"] else None
     return DiffusionSampler(pipeline, generation, anchors=anchors, pictures=pictures, size=int(row["width"]))
 
@@ -130,7 +131,8 @@ def _generation(row: Mapping[str, Any]) -> Generation:
         prompt = ImagePrompt(mode="ip_adapter", adapter=row["image_adapter"], weights=row["image_adapter_weights"], scale=row["strength"])
     return Generation(
         steps=int(row["steps"]), guidance=row["guidance"], scheduler=row["scheduler"], batch_size=int(row["batch_size"]),
-        start="anchored" if row["start"] == "anchored" else "plain", image_prompt=prompt,
+        start="anchored" if row["start"] == "anchored" else "plain", anchor="shaped" if row["anchor_shape"] else "flat",
+        image_prompt=prompt,
         lora_scale=1.0 if row["lora_scale"] is None else row["lora_scale"], attention_slicing=bool(row["attention_slicing"]),
     )
 

@@ -104,7 +104,7 @@ class Requests:
             group           = self.group_of(cell),
             domain          = domain,
             prompt          = self.words.prompt(cell, domain, self.tokens),
-            negative_prompt = self.words.prompts.negative,
+            negative_prompt = self.words.negative(cell, domain),
             seed            = derive_seed(self.generation.seed, "image", *_words_of(cell), place, attempt),
             attempt         = attempt,
             slot            = number % self.generation.batch_size,

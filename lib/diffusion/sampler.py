@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, PNDMScheduler,
 from diffusers.models.attention_processor import SlicedAttnProcessor
 from PIL import Image
 
-from lib.diffusion.anchor import Anchors, Colour, hex_of
+from lib.diffusion.anchor import Anchors, Colour, Shape, anchor_image, hex_of
 from lib.diffusion.class_labels import ClassLabels
 from lib.diffusion.image_prompt import image_adapter_hash, picture_hash
 from lib.diffusion.requests import Request, in_slots
@@ -70,7 +70,7 @@ class DiffusionSampler:
         if self.mode == "ip_adapter" and pipeline.unet.config.encoder_hid_dim_type != "ip_image_proj":
             raise ValueError("generation.image_prompt.mode is ip_adapter, and no IP-Adapter is loaded into the base; see attach_ip_adapter")
         self._prompts: dict[str, torch.Tensor] = {}
-        self._flat = lru_cache(maxsize=512)(self._encode_flat)
+        self._anchor = lru_cache(maxsize=512)(self._encode_anchor)
 
     @torch.inference_mode()
     def __call__(self, requests: Sequence[Request]) -> list[np.ndarray | None]:
@@ -109,15 +109,20 @@ class DiffusionSampler:
         }
 
     def deciding(self) -> Any:
-        """The shades of the anchors and the kind of image prompt; all else is in the columns and in the hashes of models."""
-        return [[[*key, *map(hex_of, shades)] for key, shades in self.anchors.colours.items()] if self.anchors else None, [self.mode]]
+        """The shades and shapes of the anchors and the kind of image prompt; all else is in the columns and in the hashes of models."""
+        if self.anchors is None:
+            return [None, [self.mode]]
+        shapes = [[*key, shape.hex()] for key, shape in self.anchors.shapes.items()] if self.generation.anchor == "shaped" else None
+        return [[[*key, *map(hex_of, shades)] for key, shades in self.anchors.colours.items()], shapes, [self.mode]]
 
     def trace(self, request: Request) -> dict[str, Any]:
         """Where the image starts."""
         colour = self._colour(request)
         start = "img2img" if self.mode == "img2img" else "plain" if colour is None else "anchored"
         source = None if self.mode == "none" else picture_hash(self.pictures[request.source_image_id])
-        return {"start": start, "anchor_colour": None if colour is None else hex_of(colour), "source_sha256": source}
+        shape = None if colour is None else self._shape(request)
+        return {"start": start, "anchor_colour": None if colour is None else hex_of(colour), "anchor_shape": shape and shape.hex(),
+                "source_sha256": source}
 
     @cached_property
     def _image_adapter(self) -> dict[str, Any]:
@@ -159,7 +164,7 @@ class DiffusionSampler:
         return self.scheduler.timesteps[skipped:]
 
     def _start(self, requests: list[Request], first: int) -> torch.Tensor:
-        """Noise, or noise over an image: a flat one in a skin colour, or the reference. Drawn on the CPU, so every device starts alike."""
+        """Noise, or noise over an image: one in a skin colour, or the reference. Drawn on the CPU, so every device starts alike."""
         side = self.size // self.pipeline.vae_scale_factor
         kept = float(self.scheduler.alphas_cumprod[first])
         parts = []
@@ -170,7 +175,7 @@ class DiffusionSampler:
                 clean = self._encode(self.pictures[request.source_image_id])
             else:
                 colour = self._colour(request)
-                clean = None if colour is None else self._flat(colour)
+                clean = None if colour is None else self._anchor(colour, self._shape(request))
             parts.append(noise if clean is None else kept**0.5 * clean + (1 - kept)**0.5 * noise)
         return torch.cat(parts).to(self.dtype)
 
@@ -213,8 +218,11 @@ class DiffusionSampler:
     def _colour(self, request: Request) -> Colour | None:
         return self.anchors and self.anchors.colour(request.tone, request.group, request.domain, request.seed)
 
-    def _encode_flat(self, colour: Colour) -> torch.Tensor:
-        return self._encode(np.broadcast_to(np.array(colour, dtype=np.uint8), (self.size, self.size, 3)))
+    def _shape(self, request: Request) -> Shape | None:
+        return self.anchors.shape(request.label, request.tone) if self.generation.anchor == "shaped" else None
+
+    def _encode_anchor(self, colour: Colour, shape: Shape | None) -> torch.Tensor:
+        return self._encode(anchor_image(colour, shape, self.size))
 
     def _encode(self, image: np.ndarray) -> torch.Tensor:
         """uint8 [S, S, 3] → the mean of its scaled latents [1, C, h, w], float32."""

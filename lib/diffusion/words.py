@@ -82,7 +82,7 @@ class Words:
         words = {
             "diagnosis": self.diagnosis(cell.label),
             "tone":      "" if cell.tone is None else self._tones[cell.tone],
-            "domain":    "" if domain is None else self.prompts.domains.get(domain, domain),
+            "domain":    "" if domain is None else self.domain(domain),
             "token":     token_name(cell),
         }
         template = self.prompts.template if cell.tone is not None else self.prompts.unknown
@@ -92,6 +92,17 @@ class Words:
             else:
                 template = self.prompts.token
         return " ".join(template.format_map(words).split())
+
+    def negative(self, cell: Cell, domain: str | None) -> str:
+        """What guidance leads away from; with the asked tone in it, guidance leaves the tone alone and strengthens the rest."""
+        if cell.tone is None and "{tone}" in self.prompts.negative:
+            return ""
+        tone, camera = ("" if cell.tone is None else self._tones[cell.tone]), ("" if domain is None else self.domain(domain))
+        return " ".join(self.prompts.negative.format(tone=tone, domain=camera).split())
+
+    def domain(self, domain: str) -> str:
+        """A domain in the words of the prompt."""
+        return self.prompts.domains.get(domain, domain)
 
 
 def cells_of(examples: pd.DataFrame) -> list[Cell]:

@@ -26,7 +26,7 @@ class Prompts(Section):
     template:   str            = "a {domain} photo of {diagnosis} on {tone} skin"
     unknown:    str            = "a {domain} photo of {diagnosis}"   # where the tone is not known
     token:      str            = "a {domain} photo of {token}"       # where a token was learnt for the cell
-    negative:   str            = ""
+    negative:   str            = ""                                  # may hold {tone} and {domain}; for an unknown tone it is then left out
     diagnoses:  dict[str, str] = {}                                  # label → words; default: the label itself
     tones:      dict[str, str] = {}                                  # "1" … "6", or a group's name → words; default: "fitzpatrick type i" …
     domains:    dict[str, str] = {}                                  # domain → word; default: the domain itself
@@ -43,6 +43,9 @@ class Prompts(Section):
                 raise ValueError(f"{key} lacks {{{min(needs - used)}}}")
             if used - needs - may:
                 raise ValueError(f"{key} cannot use {{{min(used - needs - may)}}}")
+        left = self.negative.replace("{tone}", "").replace("{domain}", "")
+        if "{" in left or "}" in left:
+            raise ValueError(f"negative is {self.negative!r}; fields are {{tone}} and {{domain}}")
         return self
 
 
@@ -175,6 +178,7 @@ class Generation(Section):
     guidance:        float            = Field(7.5, ge=1)             # 1: none
     scheduler:       Literal["dpmsolver++", "ddim", "pndm"] = "dpmsolver++"
     start:           Literal["anchored", "plain"] = "anchored"       # where a tone is asked (DECISIONS 18)
+    anchor:          Literal["shaped", "flat"] = "shaped"            # what lies under that start: the cell's shape on skin, or skin
     use_tokens:      bool             = True
     use_lora:        bool             = True
     lora_scale:      float            = Field(1.0, ge=0, le=2)

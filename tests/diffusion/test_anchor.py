@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.diffusion.anchor import Anchors, colour_of, hex_of, measure_anchors, skin_colour
+from lib.diffusion.anchor import Anchors, anchor_image, colour_of, hex_of, measure_anchors, skin_colour
 
 
 def on_skin(colour, *, lesion=(60, 30, 25), size=64, radius=18, seed=0):
@@ -14,10 +14,10 @@ def on_skin(colour, *, lesion=(60, 30, 25), size=64, radius=18, seed=0):
     return (np.where(disc[..., None], lesion, colour) + noise).clip(0, 255).astype(np.uint8)
 
 
-def examples(tones, groups=None, domains=None):
+def examples(tones, groups=None, domains=None, labels=None):
     count = len(tones)
-    return pd.DataFrame({"row": range(count), "tone": pd.Series(tones, dtype=object), "domain": domains or ["clinical"] * count,
-                         "group": pd.Series(groups or [None] * count, dtype=object)})
+    return pd.DataFrame({"row": range(count), "label": labels or ["nevus"] * count, "tone": pd.Series(tones, dtype=object),
+                         "domain": domains or ["clinical"] * count, "group": pd.Series(groups or [None] * count, dtype=object)})
 
 
 @pytest.mark.parametrize("colour", [(225, 190, 165), (120, 80, 60), (45, 30, 22)])
@@ -71,6 +71,26 @@ def test_images_without_tone_and_group_do_not_count():
     anchors = measure_anchors(np.stack([on_skin((90, 60, 45))] * 3), examples([None, None, "1"]))
     assert set(anchors.colours) == {("1", None)} and anchors.images["1", None] == 1
     assert measure_anchors(np.zeros((1, 8, 8, 3), np.uint8), examples([None])) == Anchors({}, {})
+
+
+@pytest.mark.parametrize("size", [64, 61])
+def test_a_shape_is_how_images_of_a_cell_differ_from_their_skin(size):
+    dark, darker, red = (90, 60, 45), (60, 40, 30), (120, 20, 20)
+    pixels = np.stack([on_skin(dark, size=size, seed=i) for i in range(8)]
+                      + [on_skin(darker, lesion=red, size=size, seed=i) for i in range(8)] + [on_skin(dark, lesion=red, size=size)] * 3)
+    labels = ["nevus"] * 8 + ["angioma"] * 8 + ["melanoma"] * 3
+    anchors = measure_anchors(pixels, examples(["5"] * 8 + ["6"] * 11, labels=labels))
+    assert set(anchors.shapes) == {("nevus", "5"), ("nevus", None), ("angioma", "6"), ("angioma", None)}      # three melanomas are too few
+    assert anchors.shape("nevus", "6") == anchors.shapes["nevus", None] and anchors.shape("melanoma", "6") is None
+    image = anchor_image(dark, anchors.shape("nevus", "5"), size).astype(int)
+    assert np.abs(image[0, 0] - dark).max() <= 3 and np.abs(image[size // 2, size // 2] - (60, 30, 25)).max() <= 3
+    middle = anchor_image(darker, anchors.shape("angioma", "6"), size)[size // 2, size // 2].astype(int)
+    assert np.abs(middle - red).max() <= 3
+
+
+def test_without_a_shape_the_image_is_flat_and_levels_stay_in_range():
+    assert (anchor_image((90, 60, 45), None, 16) == (90, 60, 45)).all()
+    assert anchor_image((250, 3, 45), bytes([255, 0, 128] * 64), 16)[8, 8].tolist() == [255, 0, 45]
 
 
 def test_colours_as_text():

@@ -64,7 +64,7 @@ def test_only_the_adapter_changes(machine, pictures, tiny_pipeline, gamma):
 
 
 def test_an_image_per_call(tiny_pipeline):
-    images = draw_plainly(tiny_pipeline, ["a nevus", "a nevus", "a nevus"], [1, 2, 1], steps=2, guidance=3.0)
+    images = draw_plainly(tiny_pipeline, ["a nevus", "a nevus", "a nevus"], ["", "", ""], [1, 2, 1], steps=2, guidance=3.0)
     first, other, again = (np.asarray(image) for image in images)
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 

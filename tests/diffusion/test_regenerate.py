@@ -57,7 +57,8 @@ def draw(study, base, *, pictures=None, dtype=torch.float32, **options):
     references = pictures and {Cell("melanoma", "6"): sorted(pictures), Cell("nevus", "1"): sorted(pictures)}
     requests = Requests(CELLS, Words(Prompts(), ["melanoma", "nevus"], Groups()), {"clinical": 1}, generation, Groups(), study="tiny",
                         tokens=tokens, references=references)
-    anchors = Anchors({("6", None): ((80, 50, 40), (60, 40, 30))}, {("6", None): 2})
+    shapes = {("melanoma", "6"): bytes(range(64, 256))}
+    anchors = Anchors({("6", None): ((80, 50, 40), (60, 40, 30))}, {("6", None): 2}, shapes)
     identity = identify(base)
     folder = study / "05_generation" / "shard-1-of-1"
     drawn = generate(requests, DiffusionSampler(pipeline, generation, anchors=anchors, pictures=pictures), folder=folder,
@@ -73,6 +74,7 @@ def test_every_image_of_a_run_comes_out_byte_by_byte(tmp_path, tiny_base, capsys
     path = draw(tmp_path / "tiny", tiny_base, lora_scale=0.7)
     table = read_table("synthetic", path)
     assert table["start"].tolist() == ["anchored"] * 3 + ["plain"] * 3
+    assert table["anchor_shape"].notna().tolist() == [True] * 3 + [False] * 3
     assert table["class_labels"].all() and (table["lora_scale"] == 0.7).all()
     assert table["prompt"].str.contains("<").all()
     for row in table.itertuples():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
 
-from lib.diffusion.anchor import Anchors, hex_of
+from lib.diffusion.anchor import Anchors, anchor_image, hex_of
 from lib.diffusion.class_labels import add_class_labels
 from lib.diffusion.image_prompt import attach_ip_adapter, picture_hash
 from lib.diffusion.requests import Requests
@@ -58,7 +59,7 @@ def test_a_plain_start_is_a_plain_pipeline_call(tiny_pipeline, scheduler, guidan
     sampler, requests = make(tiny_pipeline, scheduler=scheduler, guidance=guidance, steps=5)
     batch = [requests[place] for place in range(4)]
     assert close(sampler(batch), called(tiny_pipeline, batch, sampler))
-    assert sampler.trace(batch[0]) == {"start": "plain", "anchor_colour": None, "source_sha256": None}
+    assert sampler.trace(batch[0]) == {"start": "plain", "anchor_colour": None, "anchor_shape": None, "source_sha256": None}
 
 
 @pytest.mark.parametrize("scheduler", ["dpmsolver++", "ddim", "pndm"])
@@ -107,9 +108,28 @@ def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny
     reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, noise[0], torch.tensor([999]))
     torch.testing.assert_close(starts[:1], reference)
     assert torch.equal(starts[1:], torch.cat(noise[1:]))            # no images of type I, and no tone asked: plain
-    assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50)), "source_sha256": None}
-    assert sampler.trace(light) == sampler.trace(unknown) == {"start": "plain", "anchor_colour": None, "source_sha256": None}
+    assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50)), "anchor_shape": None, "source_sha256": None}
+    plain = {"start": "plain", "anchor_colour": None, "anchor_shape": None, "source_sha256": None}
+    assert sampler.trace(light) == sampler.trace(unknown) == plain
     assert make(tiny_pipeline, anchors=ANCHORS, start="plain")[0].trace(dark)["start"] == "plain"
+
+
+def test_the_shape_of_the_cell_lies_on_its_colour(tiny_pipeline):
+    shape = bytes(np.random.default_rng(0).integers(90, 160, 192, dtype=np.uint8))
+    shaped = replace(ANCHORS, shapes={("melanoma", None): shape})
+    sampler, requests = make(tiny_pipeline, anchors=shaped, start="anchored")
+    dark, first = requests[0], int(sampler._timesteps()[0])
+    kept = float(sampler.scheduler.alphas_cumprod[first])
+    with torch.no_grad():
+        start, noise = sampler._start([dark], first), torch.randn((1, 4, 8, 8), generator=generators([dark])[0])
+        pixels = torch.from_numpy(anchor_image((90, 60, 50), shape, 32).copy()).permute(2, 0, 1)[None] / 127.5 - 1
+        clean = tiny_pipeline.vae.encode(pixels).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
+    torch.testing.assert_close(start, kept**0.5 * clean + (1 - kept)**0.5 * noise)
+    assert sampler.trace(dark)["anchor_shape"] == shape.hex()
+    flat, _ = make(tiny_pipeline, anchors=shaped, start="anchored", anchor="flat")
+    assert flat.trace(dark)["anchor_shape"] is None and flat.deciding() != sampler.deciding()
+    with torch.no_grad():
+        assert not torch.allclose(flat._start([dark], first), start)
 
 
 def test_class_labels_reach_the_network_and_the_unconditional_half_is_not_told(tiny_pipeline):
