@@ -20,7 +20,7 @@ from lib.training.seeds import torch_generator
 
 SEEN, UNSEEN = (1, 2, 3, 4), (5, 6)
 GUIDANCE = (1.0, 3.0, 5.0, 7.5)
-USUAL_GUIDANCE = 5.0
+USUAL_GUIDANCE = 3.0
 MEASURES = ("reconstruction", *(f"guidance {scale}" for scale in GUIDANCE), "unseen")
 STEPS    = 15           # of DPM-Solver++
 _ROMAN   = ("I", "II", "III", "IV", "V", "VI")
