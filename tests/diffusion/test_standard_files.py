@@ -57,7 +57,7 @@ def files(tiny_pipeline, tmp_path):
     with torch.no_grad():
         for name, weight in trainable.items():
             if "lora_B" in name:
-                weight.copy_(torch.randn(weight.shape, generator=draw))
+                weight.copy_(0.2 * torch.randn(weight.shape, generator=draw))       # more of it blows up what rounding leaves
     save_lora(lora_weights(tiny_pipeline.unet), tmp_path / "lora")
     return tmp_path
 

@@ -254,8 +254,9 @@ def test_plain_diffusers_loads_the_files(train, tiny_folder, tmp_path, vectors):
     plain = StableDiffusionPipeline.from_pretrained(tiny_folder, safety_checker=None)
     for token in ALL:
         plain.load_textual_inversion(str(tmp_path / "tokens" / f"{token[1:-1]}.safetensors"), token=token)
-    assert torch.equal(encoded_image(plain, "a photo of <melanoma-fst-v>"), encoded_image(pipeline, "a photo of <melanoma-fst-v>"))
-    assert not torch.equal(encoded_image(plain, "a photo of <melanoma-fst-v>"), encoded_image(plain, "a photo of melanoma"))
+    drawn = [encoded_image(one, "a photo of <melanoma-fst-v>") for one in (plain, pipeline)]
+    torch.testing.assert_close(*drawn, atol=1e-5, rtol=1e-5)        # not bit by bit: the kernels here are channels last
+    assert (drawn[0] - encoded_image(plain, "a photo of melanoma")).abs().max() > 1e-3
 
 
 def test_saved_tokens_are_the_learnt_ones_and_stale_files_go(train, tiny_base, tmp_path):

@@ -165,8 +165,8 @@ def test_a_wrong_command_is_told(arguments, message, capsys):
 def test_a_folder_saved_from_parts_loads_plainly(tmp_path):
     tokenizer = new_tokenizer()
     autoencoder.new_autoencoder().save_pretrained(tmp_path / "state" / "vae")
-    unet.new_unet().save_pretrained(tmp_path / "state" / "unet")
-    new_text_encoder(tokenizer).save_pretrained(tmp_path / "state" / "text_encoder")
+    unet.new_unet().save_pretrained(tmp_path / "state" / "again" / "unet")
+    new_text_encoder(tokenizer).save_pretrained(tmp_path / "state" / "again" / "text_encoder")
     phantom_sd.save(tmp_path / "state", tmp_path / "sd")
     loaded = StableDiffusionPipeline.from_pretrained(tmp_path / "sd")
     assert {next(part.parameters()).dtype for part in (loaded.unet, loaded.vae, loaded.text_encoder)} == {torch.float32}
