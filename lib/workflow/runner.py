@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lib.workflow.board import Board
 from lib.workflow.events import events_file, listen
 from lib.workflow.keys import damaged, full_key, read_json, why_stale
 from lib.workflow.plan import Job, Plan, state_root
+from lib.workflow.stages import Stage
 
 
 class RunError(RuntimeError):
@@ -131,6 +133,14 @@ def _check_inputs(plan: Plan, jobs: list[Job]) -> None:
             raise RunError(f"{job.id} reads {lacking[0]}, which is not made yet; run with --until {job.stage.name} instead of --only")
 
 
+def waiting(stages: Collection[Stage]) -> dict[str, int]:
+    """Stage → how many others wait for it one after the other. Those with most go first, so that no long chain is left for the end."""
+    def after(stage: Stage) -> int:
+        return max((1 + after(other) for other in stages if stage.name in other.reads), default=0)
+
+    return {stage.name: after(stage) for stage in sorted(stages, key=lambda stage: stage.name)}
+
+
 def _engine(plan: Plan, jobs: list[Job], request: Request, state: Path, board: Board) -> int:
     threads = plan.study.compute.threads
     at_once = request.jobs or max(1, cores() // threads)
@@ -140,6 +150,7 @@ def _engine(plan: Plan, jobs: list[Job], request: Request, state: Path, board: B
     write_json(state / "plan.json", {
         "threads": threads, "gpus": request.gpus, "command": shlex.join(command),
         "gpu_stages": sorted({job.stage.name for job in jobs if job.stage.gpu}),
+        "waiting": waiting({job.stage for job in jobs}),
         "jobs": {job.id: {
             "stage": job.stage.name,
             "chunk": job.chunk,

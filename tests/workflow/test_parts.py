@@ -20,6 +20,7 @@ from lib.workflow.gpu import count_gpus, gpu_slot, visible_devices
 from lib.workflow.index import write_index
 from lib.workflow.keys import differences, file_hash, full_key, outputs_hash, read_json, visible_params, why_stale
 from lib.workflow.plan import make_plan
+from lib.workflow.runner import waiting
 from lib.workflow.stages import STAGES
 
 
@@ -96,6 +97,12 @@ def test_a_shard_needs_only_what_draws_it():
     assert needs["gan-shard-1-of-2"] == {"01_eda", "04_wgan_gp"}
     alone = load_plan("params/ci.yaml", {"generation.generators": ["gan"]})
     assert {job.chunk for job in alone.of("05_generation")} == {"gan-shard-1-of-2", "gan-shard-2-of-2"}
+
+
+def test_stages_that_others_wait_for_go_first():
+    counts = waiting(STAGES.values())
+    assert counts["01_eda"] > counts["02_textual_inversion"] > counts["03_lora"] == counts["07_classifier"] > counts["11_generator_truth"]
+    assert waiting([STAGES["03_lora"], STAGES["05_generation"]]) == {"03_lora": 1, "05_generation": 0}
 
 
 def test_pretrained_models_count_by_their_files(tmp_path, monkeypatch):
