@@ -101,7 +101,7 @@ def plot_beside(
     for line, (label, both) in zip(axes, sets.items(), strict=True):
         for axis, pixels in zip(line, both, strict=True):
             _show(axis, tiled(pixels[_spread(range(len(pixels)), across * lines)], across), tile * across)
-        line[0].set_ylabel(wrap(label, 16, 2), color=QUIET)
+        line[0].set_ylabel(wrap(label, 14, 3), color=QUIET, rotation=0, ha="right", va="center")     # lines are too low for words on end
     return figure
 
 
