@@ -10,7 +10,7 @@ So the colour carries the shape of the cell: how its training images differ from
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,7 +74,8 @@ def measure_anchors(
     parts, ordered by brightness, are kept: their spread is the tone's, and a lesion that reaches the border does not count.
     """
     known = examples[examples["tone"].notna() | examples["group"].notna()].reset_index(drop=True)
-    measured = np.array([skin_colour(pixels[row]) for row in known["row"]])
+    looks = [(skin_colour(image), _averaged(image)) for image in (pixels[row] for row in known["row"])]         # each image is read once
+    measured = np.array([colour for colour, _ in looks])
     colours, images = {}, {}
     for column in ("tone", "group"):        # a group's own cell holds only its images without a type; the group is all of them
         for key, of_key in known.groupby(column):
@@ -82,7 +83,7 @@ def measure_anchors(
             for domain, part in parts.items():
                 colours[key, domain] = _shades(measured[part.index])
                 images[key, domain] = len(part)
-    return Anchors(colours, images, _shapes(pixels, known, measured))
+    return Anchors(colours, images, _shapes(known, [coarse - colour for colour, coarse in looks]))
 
 
 def skin_colour(image: np.ndarray) -> np.ndarray:       # uint8 [S, S, 3] → float [3]
@@ -120,14 +121,13 @@ def colour_of(text: str) -> Colour:
     return tuple(bytes.fromhex(text.removeprefix("#")))
 
 
-def _shapes(pixels: np.ndarray, examples: pd.DataFrame, colours: np.ndarray) -> dict[tuple[str, str | None], Shape]:
-    """Of every label × tone and every label with enough images; `colours` [N, 3] is the skin of each example."""
+def _shapes(examples: pd.DataFrame, offsets: Sequence[np.ndarray]) -> dict[tuple[str, str | None], Shape]:
+    """Of every label × tone and every label with enough images; `offsets` [8, 8, 3] is how each example differs from its skin."""
     totals: dict[tuple[str, str | None], list] = {}
-    for label, tone, row, colour in zip(examples["label"], examples["tone"], examples["row"], colours, strict=True):
-        offsets = _averaged(pixels[row]) - colour
+    for label, tone, offset in zip(examples["label"], examples["tone"], offsets, strict=True):
         for key in {(label, None), (label, None if pd.isna(tone) else tone)}:
             total = totals.setdefault(key, [0, 0.0])
-            total[0], total[1] = total[0] + 1, total[1] + offsets
+            total[0], total[1] = total[0] + 1, total[1] + offset
     return {key: (total / count + 128).round().clip(0, 255).astype(np.uint8).tobytes()
             for key, (count, total) in totals.items() if count >= _SHAPED}
 
