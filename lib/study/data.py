@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lib.study.section import Section, alike
+from lib.study.section import Section, alike, shares
 
 
 class PhantomOptions(Section):
@@ -31,12 +31,7 @@ class PhantomOptions(Section):
             raise ValueError("expected [low, high] with 1 ≤ low ≤ high")
         return value
 
-    @field_validator("class_shares", "tone_shares", "domain_shares")
-    @classmethod
-    def _shares(cls, value):
-        if value and (min(value.values()) < 0 or sum(value.values()) <= 0):
-            raise ValueError("expected shares ≥ 0 with a sum above 0")
-        return value
+    _shares = field_validator("class_shares", "tone_shares", "domain_shares")(shares)
 
     @field_validator("tone_shares")
     @classmethod

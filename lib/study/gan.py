@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lib.study.section import Section
+from lib.study.section import Section, once
 
 Beta  = Annotated[float, Field(ge=0, lt=1)]
 SIZES = (32, 64, 128, 256, 512)                                      # pixels
@@ -41,12 +41,7 @@ class Gan(Section):
     compile:       bool              = False                         # torch.compile of the critic's step
     seed:          int               = Field(0, ge=0, lt=2**31)
 
-    @field_validator("classes")
-    @classmethod
-    def _once(cls, value):
-        if len(set(value)) < len(value):
-            raise ValueError("lists something twice")
-        return value
+    _once = field_validator("classes")(once)
 
     @field_validator("image_size")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lib.study.section import Section
+from lib.study.section import Section, once, shares
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -197,19 +197,9 @@ class Generation(Section):
             raise ValueError("attention_slicing would put an IP-Adapter's attention out of work; set it to false, or drop image_prompt")
         return self
 
-    @field_validator("generators")
-    @classmethod
-    def _once(cls, value):
-        if len(set(value)) < len(value):
-            raise ValueError("lists something twice")
-        return value
+    _once = field_validator("generators")(once)
 
-    @field_validator("classes", "tones", "domains")
-    @classmethod
-    def _shares(cls, value):
-        if value and (min(value.values()) < 0 or sum(value.values()) <= 0):
-            raise ValueError("expected shares ≥ 0 with a sum above 0")
-        return value
+    _shares = field_validator("classes", "tones", "domains")(shares)
 
     @field_validator("brightness")
     @classmethod
@@ -253,9 +243,4 @@ class Truth(Section):
     seed:       int       = Field(0, ge=0, lt=2**31)                 # of the drawn images
     strict:     bool      = False                                    # stop where a target is missed (the documented run)
 
-    @field_validator("variants", "starts")
-    @classmethod
-    def _once(cls, value):
-        if len(set(value)) < len(value):
-            raise ValueError("lists something twice")
-        return value
+    _once = field_validator("variants", "starts")(once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -25,3 +26,17 @@ def alike(names: list[str]) -> list[str]:
     """Names that differ from another only in spaces or capitals, and so cannot be told apart in a table."""
     plain = [" ".join(name.split()).casefold() for name in names]
     return [name for name, bare in zip(names, plain, strict=True) if plain.count(bare) > 1]
+
+
+def once(value: Sequence) -> Sequence:
+    """A validator of lists in which nothing may come twice."""
+    if len(set(value)) < len(value):
+        raise ValueError("lists something twice")
+    return value
+
+
+def shares(value: Mapping[Any, float]) -> Mapping[Any, float]:
+    """A validator of shares, which need not add up to 1; an empty table stands for a default."""
+    if value and (min(value.values()) < 0 or sum(value.values()) <= 0):
+        raise ValueError("expected shares ≥ 0 with a sum above 0")
+    return value

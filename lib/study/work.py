@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lib.study.section import Section
+from lib.study.section import Section, once
 
 
 class Compute(Section):
@@ -73,12 +73,7 @@ class Classifier(Section):
     threshold:     Threshold     = Threshold()
     augmentation:  Augmentation  = Augmentation()
 
-    @field_validator("arms", "architectures", "seeds")
-    @classmethod
-    def _unique(cls, value):
-        if len(set(value)) < len(value):
-            raise ValueError("lists something twice")
-        return value
+    _unique = field_validator("arms", "architectures", "seeds")(once)
 
 
 class Primary(Section):

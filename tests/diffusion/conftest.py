@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from one_thread import one_thread  # noqa: F401
 
 from lib.study import Groups
 from lib.study.generate import Base, ImagePrompt, Prompts
@@ -80,15 +81,6 @@ def build_pipeline(folder: Path, *, prediction: str = "epsilon", seed: int = 0):
     for part in (vae, text, unet):
         part.requires_grad_(False).eval()
     return pipeline
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Trainers set the study's threads, and sums are rounded otherwise with another number: what a test compares, it computes with one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

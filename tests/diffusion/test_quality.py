@@ -8,22 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from colours import Colours
 
 from lib.diffusion.examples import training_examples
 from lib.diffusion.quality import ValidationScore, kernel_features, matched_rows
 from lib.diffusion.words import Words
 from lib.metrics.kernel_distance import squared_discrepancy
-
-
-class Colours:
-    """An encoder that sees 8 × 8 block means."""
-
-    name = "colours"
-
-    def embed(self, pixels):
-        side = pixels.shape[1] // 8
-        blocks = pixels.reshape(len(pixels), 8, side, 8, side, 3).mean(axis=(2, 4)).reshape(len(pixels), -1) / 255 - 0.5
-        return (blocks / np.linalg.norm(blocks, axis=1, keepdims=True)).astype(np.float32)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from one_thread import one_thread  # noqa: F401
 
 from lib.study import Gan
 from lib.training.seeds import numpy_generator
@@ -22,15 +22,6 @@ def draw_discs(count: int = 12, size: int = 32) -> np.ndarray:
 def small_options(**options) -> Gan:
     return Gan(**{"image_size": 32, "latent": 4, "features_g": 1, "features_d": 1, "batch_size": 4, "critic_steps": 2, "iterations": 24,
                   "checkpoint_every": 7, "grid_every": 8, **options})
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Trainers set the study's threads, and sums are rounded otherwise with another number: what a test compares, it computes with one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

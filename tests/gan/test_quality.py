@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from colours import Colours
 from scipy.spatial.distance import cdist
 
 from lib.gan.model import GanModel
@@ -14,17 +15,6 @@ from lib.gan.networks import Generator
 from lib.gan.quality import LEAST, Quality, compare, features_of, nearest, noise_like
 from lib.gan.sharpness import blur, sharpness
 from lib.metrics.kernel_distance import squared_discrepancy
-
-
-class Colours:
-    """An encoder that sees 8 × 8 block means."""
-
-    name = "colours"
-
-    def embed(self, pixels):
-        side = pixels.shape[1] // 8
-        blocks = pixels.reshape(len(pixels), 8, side, 8, side, 3).mean(axis=(2, 4)).reshape(len(pixels), -1) / 255 - 0.5
-        return (blocks / np.linalg.norm(blocks, axis=1, keepdims=True)).astype(np.float32)
 
 
 def discs(count, seed=0):
