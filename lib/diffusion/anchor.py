@@ -2,10 +2,10 @@
 
 Stable Diffusion's training schedule never reaches pure noise, so its network reads an image's mean colour from what is left of the
 signal at the last timestep (Lin et al. 2023, arXiv 2305.08891, §3.1). Starting from x_T = √ā_T · z + √(1 − ā_T) · ε, with z the encoding
-of an image in a skin colour of the asked tone, gives it that colour to read. Nothing is trained.
+of an image in a skin colour of the asked tone and ε without a mean of its own, gives it that colour to read. Nothing is trained.
 
 Where that image is flat, the network reads as well that there is no lesion, and draws pale ones or none on skin that it has just learnt.
-So the colour carries the shape of the cell: how its training images differ from their own skin, on average, on a grid of 8 × 8.
+So the colour carries a shape of the cell: how some of its training images differ from their own skin, on average, on a grid of 8 × 8.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _BRIGHT    = 250        # a pixel whose darkest channel is over this is a highli
 _LEAST     = 20         # pixels of a ring that count; with fewer the whole ring does
 _SHADES    = 7          # colours kept per tone and domain, so that images of a tone do not all get one shade
 _ENOUGH    = 12         # training images of a tone in a domain; with fewer, all domains of the tone count
-_SHAPED    = 8          # training images of a label × tone that a shape needs; with fewer, all tones of the label count
+_SHAPED    = 8          # training images of a label × tone that shapes need; with fewer, all tones of the label count
+_AVERAGED  = 4          # images under a shape at least: a grid of one image would be a small copy of it
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Anchors:
 
     colours: Mapping[tuple[str, str | None], tuple[Colour, ...]]       # (tone key or group, domain or None for all) → shades
     images:  Mapping[tuple[str, str | None], int]                      # how many images they were measured on
-    shapes:  Mapping[tuple[str, str | None], Shape] = field(default_factory=dict)      # (label, tone key or None for all) → shape
+    shapes:  Mapping[tuple[str, str | None], tuple[Shape, ...]] = field(default_factory=dict)      # (label, tone or None for all) → shapes
 
     def colour(self, tone: str | None, group: str | None, domain: str, seed: int) -> Colour | None:
         """One of the shades of a tone, chosen by the image's seed; of its group where the tone has no training images.
@@ -52,9 +53,13 @@ class Anchors:
         shades = next((self.colours[place] for place in places if place in self.colours), None)
         return shades and shades[derive_seed(seed, "anchor") % len(shades)]
 
-    def shape(self, label: str, tone: str | None) -> Shape | None:
-        """Of the label's training images of a tone, or of all its images; None where there are too few."""
-        return self.shapes.get((label, tone), self.shapes.get((label, None)))
+    def shape(self, label: str, tone: str | None, seed: int) -> Shape | None:
+        """One of the shapes of the label's training images of a tone, or of all its images, chosen by the image's seed.
+
+        None where there are too few.
+        """
+        shapes = self.shapes.get((label, tone), self.shapes.get((label, None)))
+        return shapes and shapes[derive_seed(seed, "shape") % len(shapes)]
 
     def table(self) -> pd.DataFrame:
         """tone, domain (null: all), images, shades ("#rrggbb #rrggbb …", light to dark)."""
@@ -121,15 +126,27 @@ def colour_of(text: str) -> Colour:
     return tuple(bytes.fromhex(text.removeprefix("#")))
 
 
-def _shapes(examples: pd.DataFrame, offsets: Sequence[np.ndarray]) -> dict[tuple[str, str | None], Shape]:
-    """Of every label × tone and every label with enough images; `offsets` [8, 8, 3] is how each example differs from its skin."""
-    totals: dict[tuple[str, str | None], list] = {}
+def _shapes(examples: pd.DataFrame, offsets: Sequence[np.ndarray]) -> dict[tuple[str, str | None], tuple[Shape, ...]]:
+    """Of every label × tone and every label with enough images; `offsets` [8, 8, 3] is how each example differs from its skin.
+
+    A cell's images are ordered from the darkest lesion to the faintest and cut into parts, whose means are its shapes: a single mean
+    would give all pictures of a cell one place and one size.
+    """
+    cells: dict[tuple[str, str | None], list[np.ndarray]] = {}
     for label, tone, offset in zip(examples["label"], examples["tone"], offsets, strict=True):
         for key in {(label, None), (label, None if pd.isna(tone) else tone)}:
-            total = totals.setdefault(key, [0, 0.0])
-            total[0], total[1] = total[0] + 1, total[1] + offset
-    return {key: (total / count + 128).round().clip(0, 255).astype(np.uint8).tobytes()
-            for key, (count, total) in totals.items() if count >= _SHAPED}
+            cells.setdefault(key, []).append(offset)
+    return {key: tuple(map(_bytes_of, _parts(of_cell))) for key, of_cell in cells.items() if len(of_cell) >= _SHAPED}
+
+
+def _parts(offsets: list[np.ndarray]) -> list[np.ndarray]:
+    """Means of up to seven equal parts of at least four images."""
+    ordered = np.array(sorted(offsets, key=np.sum))
+    return [part.mean(axis=0) for part in np.array_split(ordered, min(_SHADES, len(ordered) // _AVERAGED))]
+
+
+def _bytes_of(offset: np.ndarray) -> Shape:
+    return (offset + 128).round().clip(0, 255).astype(np.uint8).tobytes()
 
 
 def _averaged(image: np.ndarray) -> np.ndarray:         # uint8 [S, S, 3] → float [8, 8, 3]

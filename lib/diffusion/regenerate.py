@@ -93,7 +93,7 @@ def _diffusion_sampler(row: Mapping[str, Any], study: Path, device: torch.device
         raise NotReproducible(f"{row['image_id']}: {row['image_adapter_weights']} of {row['image_adapter']} or its image encoder is not "
                               "what it was drawn with (other weights)")
     colour = row["anchor_colour"] and colour_of(row["anchor_colour"])
-    shapes = {(row["label"], row["tone_key"]): bytes.fromhex(row["anchor_shape"])} if row["anchor_shape"] else {}
+    shapes = {(row["label"], row["tone_key"]): (bytes.fromhex(row["anchor_shape"]),)} if row["anchor_shape"] else {}
     anchors = Anchors({(row["tone_key"], None): (colour,)}, {}, shapes) if colour else None
     pictures = {row["source_image_id"]: _picture(row, study, settings)} if row["source_image_id"] else None
     return DiffusionSampler(pipeline, generation, anchors=anchors, pictures=pictures, size=int(row["width"]))

@@ -81,11 +81,32 @@ def test_a_shape_is_how_images_of_a_cell_differ_from_their_skin(size):
     labels = ["nevus"] * 8 + ["angioma"] * 8 + ["melanoma"] * 3
     anchors = measure_anchors(pixels, examples(["5"] * 8 + ["6"] * 11, labels=labels))
     assert set(anchors.shapes) == {("nevus", "5"), ("nevus", None), ("angioma", "6"), ("angioma", None)}      # three melanomas are too few
-    assert anchors.shape("nevus", "6") == anchors.shapes["nevus", None] and anchors.shape("melanoma", "6") is None
-    image = anchor_image(dark, anchors.shape("nevus", "5"), size).astype(int)
+    assert anchors.shape("nevus", "6", 1) in anchors.shapes["nevus", None] and anchors.shape("melanoma", "6", 1) is None
+    image = anchor_image(dark, anchors.shape("nevus", "5", 1), size).astype(int)
     assert np.abs(image[0, 0] - dark).max() <= 3 and np.abs(image[size // 2, size // 2] - (60, 30, 25)).max() <= 3
-    middle = anchor_image(darker, anchors.shape("angioma", "6"), size)[size // 2, size // 2].astype(int)
+    middle = anchor_image(darker, anchors.shape("angioma", "6", 1), size)[size // 2, size // 2].astype(int)
     assert np.abs(middle - red).max() <= 3
+
+
+@pytest.mark.parametrize("images, expected", [(7, 0), (8, 2), (21, 5), (60, 7)])
+def test_shapes_span_a_cell_from_dark_lesions_to_faint_ones_and_none_is_a_picture_of_few(images, expected):
+    skin = (200, 160, 140)
+    pixels = np.stack([on_skin(skin, lesion=(110, 70, 60), radius=6 + 20 * i / images, seed=i) for i in range(images)])
+    of_cell = measure_anchors(pixels, examples(["2"] * images)).shapes.get(("nevus", "2"), ())
+    assert len(of_cell) == expected
+    light = [sum(shape) for shape in of_cell]
+    assert light == sorted(light)
+    if expected:
+        anchors = measure_anchors(pixels, examples(["2"] * images))
+        assert {anchors.shape("nevus", "2", seed) for seed in range(80)} == set(of_cell)
+        assert anchors.shape("nevus", "2", 5) == anchors.shape("nevus", "2", 5)
+        offsets = np.array([[*shape] for shape in of_cell]).mean(axis=0)               # together they are the cell's mean
+        assert np.abs(offsets - (level(pixels, skin) + 128)).max() <= 4
+
+
+def level(pixels, skin):
+    """Of each of 8 × 8 places, against the skin."""
+    return (pixels.reshape(len(pixels), 8, 8, 8, 8, 3).mean(axis=(0, 2, 4)) - skin).ravel()
 
 
 def test_without_a_shape_the_image_is_flat_and_levels_stay_in_range():

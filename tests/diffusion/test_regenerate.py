@@ -57,7 +57,7 @@ def draw(study, base, *, pictures=None, dtype=torch.float32, **options):
     references = pictures and {Cell("melanoma", "6"): sorted(pictures), Cell("nevus", "1"): sorted(pictures)}
     requests = Requests(CELLS, Words(Prompts(), ["melanoma", "nevus"], Groups()), {"clinical": 1}, generation, Groups(), study="tiny",
                         tokens=tokens, references=references)
-    shapes = {("melanoma", "6"): bytes(range(64, 256))}
+    shapes = {("melanoma", "6"): (bytes(range(64, 256)), bytes(range(192)))}
     anchors = Anchors({("6", None): ((80, 50, 40), (60, 40, 30))}, {("6", None): 2}, shapes)
     identity = identify(base)
     folder = study / "05_generation" / "shard-1-of-1"

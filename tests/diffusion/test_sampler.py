@@ -105,7 +105,8 @@ def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny
         flat = torch.tensor([90, 60, 50]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 127.5 - 1
         clean = tiny_pipeline.vae.encode(flat).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
     noise = [torch.randn((1, 4, 8, 8), generator=generator) for generator in generators([dark, light, unknown])]
-    reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, noise[0], torch.tensor([999]))
+    level = noise[0] - noise[0].mean(dim=(2, 3), keepdim=True)        # the colour alone has a mean
+    reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, level, torch.tensor([999]))
     torch.testing.assert_close(starts[:1], reference)
     assert torch.equal(starts[1:], torch.cat(noise[1:]))            # no images of type I, and no tone asked: plain
     assert sampler.trace(dark) == {"start": "anchored", "anchor_colour": hex_of((90, 60, 50)), "anchor_shape": None, "source_sha256": None}
@@ -116,7 +117,7 @@ def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny
 
 def test_the_shape_of_the_cell_lies_on_its_colour(tiny_pipeline):
     shape = bytes(np.random.default_rng(0).integers(90, 160, 192, dtype=np.uint8))
-    shaped = replace(ANCHORS, shapes={("melanoma", None): shape})
+    shaped = replace(ANCHORS, shapes={("melanoma", None): (shape,)})
     sampler, requests = make(tiny_pipeline, anchors=shaped, start="anchored")
     dark, first = requests[0], int(sampler._timesteps()[0])
     kept = float(sampler.scheduler.alphas_cumprod[first])
@@ -124,7 +125,7 @@ def test_the_shape_of_the_cell_lies_on_its_colour(tiny_pipeline):
         start, noise = sampler._start([dark], first), torch.randn((1, 4, 8, 8), generator=generators([dark])[0])
         pixels = torch.from_numpy(anchor_image((90, 60, 50), shape, 32).copy()).permute(2, 0, 1)[None] / 127.5 - 1
         clean = tiny_pipeline.vae.encode(pixels).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
-    torch.testing.assert_close(start, kept**0.5 * clean + (1 - kept)**0.5 * noise)
+    torch.testing.assert_close(start, kept**0.5 * clean + (1 - kept)**0.5 * (noise - noise.mean(dim=(2, 3), keepdim=True)))
     assert sampler.trace(dark)["anchor_shape"] == shape.hex()
     flat, _ = make(tiny_pipeline, anchors=shaped, start="anchored", anchor="flat")
     assert flat.trace(dark)["anchor_shape"] is None and flat.deciding() != sampler.deciding()
