@@ -156,7 +156,31 @@ SYNTHETIC = pa.DataFrameSchema(
     ],
 )
 
-SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "predictions": PREDICTIONS}
+CURATED = pa.DataFrameSchema(
+    {
+        "image_id":      _text(unique=True),
+        "path":          pa.Column(str, INSIDE),                                # posix, from the folder of 05_generation
+        "generator":     pa.Column(str, pa.Check.isin(("diffusion", "gan"))),
+        "label":         _text(),
+        "tone_key":      _text(nullable=True),
+        "group":         _text(nullable=True),
+        "sha256":        pa.Column(str, HASH),                                  # of the PNG file
+        r"^score_\w+$":  pa.Column(float, nullable=True, regex=True, required=False),    # null: not measurable, or the check does not apply
+        r"^pass_\w+$":   pa.Column("boolean", nullable=True, regex=True, required=False),     # null: not judged by this check
+        "verdict":       _text(),                                               # passed, or the first check that rejected it
+        "cluster":       _whole(16, 0, nullable=True),                          # within its cell; null: not passed
+        "selected":      pa.Column(bool),
+        "random_subset": pa.Column(bool),                                       # as many as selected, by chance, whatever the verdict
+        r"^human_\w+$":  pa.Column(float, nullable=True, regex=True, required=False),    # means over real raters; simulated ones never
+    },
+    strict=True,
+    checks=[
+        pa.Check(lambda t: t.loc[t["selected"], "verdict"].eq("passed").all(), error="an image that did not pass was selected"),
+        pa.Check(lambda t: t["verdict"].eq("passed").eq(t["cluster"].notna()).all(), error="exactly the images that passed have a cluster"),
+    ],
+)
+
+SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "curated": CURATED, "predictions": PREDICTIONS}
 
 
 def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:

@@ -134,7 +134,7 @@ def _shapes(examples: pd.DataFrame, offsets: Sequence[np.ndarray]) -> dict[tuple
     """
     cells: dict[tuple[str, str | None], list[np.ndarray]] = {}
     for label, tone, offset in zip(examples["label"], examples["tone"], offsets, strict=True):
-        for key in {(label, None), (label, None if pd.isna(tone) else tone)}:
+        for key in dict.fromkeys([(label, None), (label, None if pd.isna(tone) else tone)]):       # a set of None has no fixed order
             cells.setdefault(key, []).append(offset)
     return {key: tuple(map(_bytes_of, _parts(of_cell))) for key, of_cell in cells.items() if len(of_cell) >= _SHAPED}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -13,11 +12,10 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors import SafetensorError
 from torch.nn import Parameter
 
 from lib.study.generate import Training
-from lib.training.checkpoints import load_checkpoint, save_checkpoint
+from lib.training.checkpoints import load_checkpoint, save_checkpoint, told_when_full, what_stays
 from lib.training.errors import TrainingDivergedError
 from lib.training.seeds import seeded
 
@@ -194,13 +192,8 @@ class _Run:
         scaler = self.accelerator.scaler
         state = {"trainable": self.state(), "optimizer": self.optimizer.state_dict(), "scaler": scaler.state_dict() if scaler else None,
                  "best": self.best, "history": self.history}
-        try:
+        with told_when_full(self.section, self.done, self.folder, self.saved):
             save_checkpoint(self.folder, self.done, state, fingerprint=self.fingerprint)
-        except (OSError, SafetensorError) as error:
-            if getattr(error, "errno", None) != errno.ENOSPC and "os error 28" not in str(error):
-                raise
-            raise OSError(errno.ENOSPC, f"{self.section}: the disk is full after step {self.done}. {self._kept()} "
-                                        "Free some space and run the same command again", str(self.folder)) from None
         self.saved = self.done
 
     def resume(self) -> None:
@@ -217,12 +210,9 @@ class _Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.best, self.history = state["best"], state["history"]
 
-    def _kept(self) -> str:
-        return "No checkpoint was written before." if self.saved is None else f"The checkpoint of step {self.saved} stays in {self.folder}."
-
     def _diverged(self, step: int, loss: float, norm: float) -> None:
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
         mixed = self.accelerator.mixed_precision
         advice = "" if mixed == "no" else f", or set compute.precision: no (now {mixed})"
         raise TrainingDivergedError(f"{self.section}: {what} in step {step}; lower {self.section}.learning_rate "
-                                    f"(now {self.options.learning_rate:g}){advice}. {self._kept()}")
+                                    f"(now {self.options.learning_rate:g}){advice}. {what_stays(self.folder, self.saved)}")

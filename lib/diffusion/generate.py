@@ -9,11 +9,11 @@ import errno
 import hashlib
 import io
 import logging
-import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,8 +22,10 @@ import pandas as pd
 from PIL import Image
 
 from lib.data.images import read_image
+from lib.diffusion.image_files import is_whole, put, put_again
 from lib.diffusion.journal import Journal, Line
 from lib.diffusion.requests import Request, Requests
+from lib.diffusion.shards import Shard
 from lib.files import remove_leftovers
 from lib.study import Generation
 from lib.study import fingerprint as digest
@@ -31,6 +33,8 @@ from lib.tables import SYNTHETIC
 
 Accept = Callable[[np.ndarray], str | None]             # image uint8 [H, W, 3] → None, or why it is refused
 Progress = Callable[[int, int], None]                   # images finished (accepted or given up), images asked for
+
+_ADOPTED_AT_ONCE = 1024                                 # attempts of another shard that are brought to disk together
 
 
 class Sampler(Protocol):
@@ -81,15 +85,17 @@ def generate(
     provenance:  Mapping[str, Any],              # columns the sampler cannot know: base_model, base_sha256, token_sha256, …
     journal:     Path | None                  = None,   # what was drawn, line by line; default: journal.jsonl in `folder`
     fingerprint: Any                          = None,   # plain values for what decides images and is not seen here: code, other checks
+    others:      Iterable[Shard]              = (),     # of the same run, cut otherwise before; see `lib.diffusion.shards.other_cuts`
     progress:    Progress | None              = None,
-    say:         Callable[[str], None] | None = None,   # gets a sentence when something on disk is not used; default: the log
+    say:         Callable[[str], None] | None = None,   # gets a sentence on what on disk is (not) used; default: the log
 ) -> Drawn:
     """Draw every request until it is accepted or out of attempts, from where an earlier call stopped; the same call resumes.
 
     A refused image is tried again with the seed of its next attempt in its own slot, so neither batches, shards nor interruptions change
     a byte. An image that is missing or altered on disk is drawn again. Memory does not grow with the number of images (two bytes each).
     With more attempts only what was given up is tried on; with fewer, later attempts do not count.
-    Work of other requests, other models or another build in `folder` is deleted, and `say` is told.
+    Work of other requests, other models or another build in `folder` is deleted, and `say` is told. What `others` drew of these requests,
+    with the same models and build, is taken over instead of being drawn; their files stay where they are.
     Raises OSError where the disk is full (what is drawn stays), ValueError where sampler and requests disagree on the batch size.
     """
     folder, say = Path(folder), say or logging.getLogger(__name__).warning
@@ -99,11 +105,14 @@ def generate(
                          f"{requests.generation.batch_size}; make both from the same generation section")
     columns = {**sampler.describe(), **provenance}
     basic = requests.generation.model_dump(mode="json", include={"brightness", "minimum_contrast"})
-    mark = digest({"requests": requests.describe(), "columns": columns, "sampler": sampler.deciding(), "checks": basic,
-                   "given": fingerprint})
-    run = _Run(requests, sampler, folder, Journal(journal, mark), accept, attempts, say)
+
+    def mark(some: Requests) -> str:
+        return digest({"requests": some.describe(), "columns": columns, "sampler": sampler.deciding(), "checks": basic,
+                       "given": fingerprint})
+
+    run = _Run(requests, sampler, folder, Journal(journal, mark(requests)), accept, attempts, say)
     try:
-        run.run(progress)
+        run.run(((Journal(other.journal, mark(other.requests)), other.folder) for other in others), progress)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -172,18 +181,20 @@ class _Run:
 
     def __init__(self, requests: Requests, sampler: Sampler, folder: Path, journal: Journal, accept: Accept, attempts: int,
                  say: Callable[[str], None]):
-        self.requests, self.sampler, self.folder, self.accept = requests, sampler, folder, accept
+        self.requests, self.sampler, self.folder, self.accept, self.say = requests, sampler, folder, accept, say
         self.attempts, self.first = attempts, requests.numbers.start
         self.tried, self.accepted = bytearray(len(requests)), bytearray(len(requests))
         self.done = 0                                   # accepted, or out of attempts
         self.waiting: deque[int] = deque()              # numbers whose last attempt was refused
         self.journal = journal
-        self._take_over(say)
+        self._take_over()
 
-    def run(self, progress: Progress | None) -> None:
-        """All batches, then the refused ones among themselves."""
+    def run(self, others: Iterable[tuple[Journal, Path]], progress: Progress | None) -> None:
+        """All batches, then the refused ones among themselves, less what lies in the journals and folders of `others`."""
         size, numbers = self.sampler.batch_size, self.requests.numbers
         with self.journal:
+            if self.done < len(numbers):
+                self._adopt(others)
             for start in range(0, len(numbers), size):
                 self._draw([number for number in numbers[start:start + size] if not self._finished(number)], progress)
                 while len(self.waiting) >= size:
@@ -209,15 +220,9 @@ class _Run:
             progress(self.done, len(self.requests))
 
     def _keep(self, request: Request, image: np.ndarray) -> str:
-        """Write the image; its hash. Not brought to disk one by one: what a power cut loses does not fit its hash and is drawn again."""
-        path, content = self.folder / image_path(request), png_bytes(image)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the image; its hash."""
+        content = png_bytes(image)
+        put(self.folder / image_path(request), lambda temporary: temporary.write_bytes(content))
         return hashlib.sha256(content).hexdigest()
 
     def _next_waiting(self) -> list[int]:
@@ -242,11 +247,11 @@ class _Run:
         place = number - self.first
         return bool(self.accepted[place]) or self.tried[place] >= self.attempts
 
-    def _take_over(self, say: Callable[[str], None]) -> None:
+    def _take_over(self) -> None:
         """What an earlier call left: its lines where it is the same run and the files fit, else nothing."""
         if not self.journal.belongs():
             if self.journal.path.exists():
-                say(f"{self.folder}: drawn under another configuration (or its journal is damaged); drawing again")
+                self.say(f"{self.folder}: drawn under another configuration (or its journal is damaged); drawing again")
             self.journal.path.unlink(missing_ok=True)
             shutil.rmtree(self.folder / "images", ignore_errors=True)
             return
@@ -255,20 +260,36 @@ class _Run:
         lost = 0
         for line in self.journal.lines():
             if line.attempt > self.attempts:                    # of a call that allowed more
-                self._path(line).unlink(missing_ok=True)
+                (self.folder / self._name(line)).unlink(missing_ok=True)
                 continue
-            fits = line.reason is not None or self._lies_there(line)
+            fits = line.reason is not None or is_whole(self.folder / self._name(line), line.sha256)
             lost += not fits
             self._remember(line if fits else line._replace(attempt=line.attempt - 1, reason="lost"))
         if lost:
-            say(f"{self.folder}: {lost} images are missing or not the ones that were drawn; drawing them again")
+            self.say(f"{self.folder}: {lost} images are missing or not the ones that were drawn; drawing them again")
 
-    def _lies_there(self, line: Line) -> bool:
-        try:
-            content = self._path(line).read_bytes()
-        except FileNotFoundError:
-            return False
-        return hashlib.sha256(content).hexdigest() == line.sha256
+    def _adopt(self, others: Iterable[tuple[Journal, Path]]) -> None:
+        """Take over what others drew of requests that are not finished."""
+        adopted, found = 0, self._found_in(others)
+        while lines := list(islice(found, _ADOPTED_AT_ONCE)):
+            self.journal.append(lines)
+            adopted += len(lines)
+        if adopted:
+            self.say(f"{self.folder}: {adopted:,} attempts are taken over from shards that the run was cut into before")
 
-    def _path(self, line: Line) -> Path:
-        return self.folder / image_path(self.requests.request(line.number, line.attempt))
+    def _found_in(self, others: Iterable[tuple[Journal, Path]]) -> Iterator[Line]:
+        """The next attempts of unfinished requests, with their images in place; where a file does not fit, its attempt is left out."""
+        for journal, folder in others:
+            for line in journal.lines():
+                wanted = line.number in self.requests.numbers and not self._finished(line.number)
+                if not wanted or line.attempt != self.tried[line.number - self.first] + 1:
+                    continue
+                if line.reason is None:
+                    if not is_whole(folder / self._name(line), line.sha256):
+                        continue
+                    put_again(folder / self._name(line), self.folder / self._name(line))
+                self._remember(line)
+                yield line
+
+    def _name(self, line: Line) -> Path:
+        return image_path(self.requests.request(line.number, line.attempt))

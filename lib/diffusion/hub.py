@@ -5,28 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from lib.data.embedding import load_image_model, pooled
-from lib.data.errors import DataError
-from lib.diffusion.places import ASSETS, ModelError, locate, split_revision
+from lib.pretrained import ASSETS, ModelError, locate, without_bars
 from lib.study.generate import Base
 
 _PARTS = {"vae", "text_encoder", "tokenizer", "unet", "scheduler"}      # of a Stable Diffusion 1.x pipeline
 _UNUSED = {"safety_checker", "feature_extractor"}                       # what a pipeline may also hold, and nothing here looks at
 _FETCHED = ("*.json", "*.txt", "*/*.safetensors")                       # all that is read; a repository may hold tens of gigabytes more
-_BATCH = 32                                                             # images that an encoder sees at once
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def load_pipeline(
     folder = _folder(base)
     _check_parts(base, folder)
     try:
-        with _without_bars():
+        with without_bars(diffusers_logging, transformers_logging):
             pipeline = StableDiffusionPipeline.from_pretrained(
                 folder, variant=base.variant, dtype=dtype, use_safetensors=True, local_files_only=True,
                 safety_checker=None, feature_extractor=None, requires_safety_checker=False,
@@ -150,75 +144,5 @@ def _advice(base: Base) -> str:
             "write its path as diffusion.base.model")
 
 
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Loading takes a moment and has three progress bars of its own."""
-    shown = [logging for logging in (diffusers_logging, transformers_logging) if logging.is_progress_bar_enabled()]
-    for logging in shown:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for logging in shown:
-            logging.enable_progress_bar()
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-# ── encoders of images ───────────────────────────────────────────────────────────────────────────────────────────
-
-class Encoder:
-    """An image model of transformers, frozen: what it sees in a picture as one vector, or layer by layer."""
-
-    def __init__(self, name: str, processor: Any, model: torch.nn.Module, revision: str | None = None):
-        self.name, self.revision, self._processor, self._model = name, revision, processor, model
-
-    @property
-    def identity(self) -> dict[str, str | None]:
-        """The model as the study names it, and the commit of a Hub model, for metrics."""
-        return {"model": self.name, "revision": self.revision}
-
-    @property
-    def device(self) -> torch.device:
-        return self._model.device
-
-    def embed(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [N, H, W, 3] → float32 [N, D], each of length 1. Pictures are made ready as the model's own processor does it."""
-        with torch.inference_mode():
-            parts = [_unit(pooled(self._model, ready)).cpu().numpy() for ready in self._ready(pixels)]
-        return np.concatenate(parts)
-
-    def embed_images(self, images: torch.Tensor) -> torch.Tensor:
-        """[N, 3, H, W] in −1 … 1 → float32 [N, D], each of length 1, with gradient."""
-        ready = self._processor(images=(images.float() + 1) / 2, do_rescale=False, return_tensors="pt")["pixel_values"]
-        return _unit(pooled(self._model, ready.to(self._model.dtype)))
-
-    def feature_maps(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """uint8 [N, H, W, 3] → the hidden states [N, L, D] after each layer, float32; for a perceptual distance."""
-        tower = getattr(self._model, "vision_model", self._model)       # of a two-tower model
-        with torch.inference_mode():
-            parts = [tower(pixel_values=ready, output_hidden_states=True).hidden_states for ready in self._ready(pixels)]
-        return [torch.cat(layer).float().cpu().numpy() for layer in zip(*parts, strict=True)]
-
-    def _ready(self, pixels: np.ndarray) -> Iterator[torch.Tensor]:
-        for start in range(0, len(pixels), _BATCH):
-            images = torch.from_numpy(np.array(pixels[start:start + _BATCH])).permute(0, 3, 1, 2).to(self.device)
-            yield self._processor(images=images, return_tensors="pt")["pixel_values"].to(self._model.dtype)
-
-
-def load_encoder(name: str, device: torch.device | str = "cpu") -> Encoder:
-    """An asset's name, a folder, or a Hub id with or without "@revision". ModelError where it cannot be loaded or lacks weights."""
-    model_id, revision = split_revision(name)
-    try:
-        with _without_bars():
-            processor, model, _ = load_image_model(locate(model_id), revision=revision, key="diffusion.encoder",
-                                                   instead=", or use phantom-siglip")
-    except DataError as error:
-        raise ModelError(str(error)) from None
-    return Encoder(name, processor, model.requires_grad_(False).to(device), getattr(model.config, "_commit_hash", None) or revision)
-
-
-def _unit(vectors: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(vectors.float(), dim=1)

@@ -11,11 +11,11 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from lib.diffusion.anchor import Anchors
-from lib.diffusion.hub import Encoder
 from lib.diffusion.requests import Request
 from lib.diffusion.resample import UNKNOWN
 from lib.diffusion.sampler import DiffusionSampler
 from lib.diffusion.words import TYPES, Cell, Words
+from lib.encoders.encoder import Encoder
 from lib.files import write_atomically
 from lib.metrics.kernel_distance import squared_discrepancy
 from lib.study import Generation
@@ -58,7 +58,7 @@ class ValidationScore:
         if len(self.asked) < 2:
             raise ValueError(f"{len(self.asked)} held-out images to score against, and two are the least; raise split.validation")
         self.real = np.asarray(pixels[self.asked["row"].to_numpy()])
-        self._features = kernel_features(encoder.embed(self.real))
+        self._features = encoder.features(self.real)
         size = min(BATCH, len(self.asked))
         self._generation = Generation(steps=STEPS, guidance=GUIDANCE, batch_size=size, start="plain" if anchors is None else "anchored")
         self._requests = [_request(number, row, words, tokens, size, seed) for number, row in enumerate(self.asked.itertuples())]
@@ -78,7 +78,7 @@ class ValidationScore:
         pictures = np.stack(drawn)
         small = np.stack([_reduced(picture) for picture in pictures])
         write_atomically(self._folder / f"{self._mark}-{steps:06d}.npy", lambda temporary: _save(temporary, small))
-        return squared_discrepancy(self._features, kernel_features(self._encoder.embed(pictures)))
+        return squared_discrepancy(self._features, self._encoder.features(pictures))
 
     def pictures(self) -> dict[int, np.ndarray]:
         """Steps → what was drawn then, uint8 [n, s, s, 3] of at most 128 px, in the order of `asked`; also from before a restart."""
@@ -102,13 +102,6 @@ def matched_rows(
     turn = shuffled.groupby(keys).cumcount()
     taken = shuffled.assign(_turn=turn, _key=keys[1]).sort_values(["_turn", "label", "_key"], kind="stable").head(images)
     return taken.sort_values(["label", "_key"], kind="stable").drop(columns=["_turn", "_key"]).reset_index(drop=True)
-
-
-def kernel_features(
-    embedded: np.ndarray,                   # [N, D] vectors of length 1
-) -> np.ndarray:
-    """Scaled so that the x·y/D of the kernel is the cosine; unit vectors of D numbers would make every distance some 1/D small."""
-    return embedded * np.sqrt(embedded.shape[1])
 
 
 def _request(number: int, row: object, words: Words, tokens: Collection[str], batch_size: int, seed: int) -> Request:

@@ -45,6 +45,7 @@ class Studio:
     pixels:      np.ndarray             # uint8 [N, size, size, 3], in the order of `samples`
     cache:       Path
     mark:        str                    # a hash of the base, and of the images as the model sees them with what is said about them
+    flips:        bool          = False                             # training images are also learnt from mirrored and turned
     tokens:       list[str]     = field(default_factory=list)       # learnt tokens that are in the pipeline
     token_sha256: str | None    = None
     adapter:      Loaded | None = None                              # what is in the UNet
@@ -66,7 +67,7 @@ class Studio:
 
     def latents(self, examples: pd.DataFrame, **options: Any) -> Latents:
         """Of the examples, in their order; encoded once and kept."""
-        return encode(self.pipeline.vae, self.pixels, examples["row"].to_numpy(), cache=self.cache, **options)
+        return encode(self.pipeline.vae, self.pixels, examples["row"].to_numpy(), flips=self.flips, cache=self.cache, **options)
 
     @cached_property
     def pictures(self) -> dict[str, np.ndarray]:
@@ -146,10 +147,10 @@ def open_studio(
     pipeline = load_pipeline(diffusion.base, device=accelerator.device)
     base, size = identify(diffusion.base), diffusion.image_size or native_size(pipeline)
     pixels = load_pixels(samples, roots, size, data.crop, cache, remove_hair=data.remove_hair, threads=threads)
-    mark = fingerprint([base.sha256, size, data.crop, data.remove_hair, samples[_TOLD].to_csv(index=False),
+    mark = fingerprint([base.sha256, size, data.crop, data.remove_hair, diffusion.flips, samples[_TOLD].to_csv(index=False),
                         diffusion.prompts.model_dump(mode="json"), study.labels.names, study.groups.model_dump(mode="json")])
     words = Words(diffusion.prompts, study.labels.names, study.groups)
-    return Studio(pipeline, base, accelerator, words, samples, pixels, cache, mark)
+    return Studio(pipeline, base, accelerator, words, samples, pixels, cache, mark, diffusion.flips)
 
 
 def keep_tokens(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.diffusion.hub import Encoder
 from lib.diffusion.words import Cell
+from lib.encoders.encoder import Encoder
 from lib.gan.board import tensorboard
 from lib.gan.crops import Crops
 from lib.gan.findings import Finding, find
 from lib.gan.model import CARD, WEIGHTS
-from lib.gan.quality import Quality, compare, nearest
+from lib.gan.quality import Quality, compare, judges, nearest
 from lib.gan.train import TrainedGan, train_gan
 from lib.gan.watch import diversity
 from lib.study import Compute, Gan
@@ -46,14 +46,14 @@ class Learnt:
     trained:    TrainedGan
     generated:  np.ndarray          # uint8 [quality_images, S, S, 3], drawn at fixed noise
     labels:     list[str]           # [quality_images] what each was asked to show
-    comparison: pd.DataFrame        # of lib.gan.quality.compare
+    comparison: pd.DataFrame        # of lib.gan.quality.compare, the study's encoder first
     distances:  np.ndarray          # [quality_images] to the nearest training image
     places:     np.ndarray          # [quality_images] which one it is
     findings:   list[Finding]
 
     @property
     def floor(self) -> float:
-        """Distance of real training images from the held-out ones; NaN where there are too few."""
+        """Distance of real training images from the held-out ones by the study's encoder; NaN where there are too few."""
         found = self.comparison.loc[self.comparison["kind"] == "real", "distance"]
         return float(found.iloc[0]) if len(found) else float("nan")
 
@@ -95,7 +95,7 @@ def learn(
     some = np.linspace(0, len(part.pixels) - 1, min(len(part.pixels), options.quality_images)).astype(int)
     findings = find(trained.history, real_diversity=diversity(part.pixels[some], [part.labels[place] for place in some]),
                     drawn=distances, held_out=usual)
-    comparison = compare(encoder, generated, part.pixels, part.held_out, seed=options.seed)
+    comparison = compare(judges(encoder), generated, part.pixels, part.held_out, seed=options.seed)
     return Learnt(trained, generated, quality.labels(trained.model), comparison, distances, places, findings)
 
 

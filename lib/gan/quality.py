@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lib.diffusion.hub import Encoder
+from lib.encoders.encoder import Encoder
+from lib.encoders.spectrum import Spectrum
 from lib.gan.model import GanModel
 from lib.gan.sharpness import blur_to, sharpness
 from lib.metrics.kernel_distance import kernel_distance, squared_discrepancy
@@ -20,6 +21,7 @@ from lib.training.seeds import numpy_generator, torch_generator
 SUBSET = 50                             # images per subset of the final estimate, where the sets are large enough
 SUBSETS = 100
 LEAST = 3                               # held-out images that a final estimate needs
+COLUMNS = ["encoder", "kind", "images", "distance", "low", "high", "sharpness", "sigma"]
 _BATCH = 64                             # images drawn at once
 
 
@@ -41,14 +43,14 @@ class Quality:
     ):
         self.name = f"kernel distance in {encoder.name} features"
         self._encoder, self._images, self._seed = encoder, images, seed
-        self._features = features_of(encoder, held_out) if len(held_out) > 1 else None
+        self._features = encoder.features(held_out) if len(held_out) > 1 else None
         self._labels = list(labels)
 
     def __call__(self, generator: GanModel, iteration: int) -> float | None:
         """None where fewer than two held-out images are there to compare with."""
         if self._features is None:
             return None
-        return squared_discrepancy(self._features, features_of(self._encoder, self.draw(generator)))
+        return squared_discrepancy(self._features, self._encoder.features(self.draw(generator)))
 
     def labels(self, generator: GanModel) -> list[str]:
         """What each of the judged images is asked to show."""
@@ -63,41 +65,44 @@ class Quality:
         return np.concatenate([generator.draw(noise[part], labels[part]) for part in parts])
 
 
-def features_of(encoder: Encoder, pixels: np.ndarray) -> np.ndarray:
-    """[N, D] unit vectors, scaled so that the x·y/D of the kernel is the cosine."""
-    embedded = encoder.embed(pixels)
-    return embedded * np.sqrt(embedded.shape[1])
-
-
 # ── at the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+def judges(
+    encoder: Encoder,                   # of the study
+) -> list[Encoder]:
+    """The encoders that judge at the end: the study's first, and the spectrum, which sees the blur that a trained one may overlook."""
+    return [encoder] if isinstance(encoder, Spectrum) else [encoder, Spectrum()]
+
+
 def compare(
-    encoder:   Encoder,
+    encoders:  Sequence[Encoder],
     generated: np.ndarray,              # uint8 [N, S, S, 3]
     train:     np.ndarray,              # uint8 [K, S, S, 3], real, learnt from
     held_out:  np.ndarray,              # uint8 [M, S, S, 3], real, not seen
     *,
     seed:      int,
 ) -> pd.DataFrame:
-    """Distance from the held-out images of what was drawn, and of three sets that say what it means; a row each.
+    """Distance from the held-out images of what was drawn, and of three sets that say what it means; a row each, by every encoder.
 
-    Columns: kind, images, distance, low, high, sharpness (mean variance of the Laplacian), sigma (of the blur). Kinds: generated; real
-    (training images: the floor); blurred (these under the Gaussian that makes them as sharp as the generated ones); noise (independent
-    pixels with the training images' mean and spread of each channel). All sets have the size of the smaller of the first two, and all
-    estimates the same subsets. No rows where there are fewer than three held-out images or sets to compare.
+    Columns: COLUMNS. Sharpness is the mean variance of the Laplacian, sigma that of the blur. Kinds: generated; real (training images:
+    the floor); blurred (these under the Gaussian that makes them as sharp as the generated ones); noise (independent pixels with the
+    training images' mean and spread of each channel). All sets have the size of the smaller of the first two, and all estimates the
+    same subsets. No rows where there are fewer than three held-out images or sets to compare.
     """
     size = min(len(generated), len(train))
     if min(size, len(held_out)) < LEAST:
-        return pd.DataFrame(columns=["kind", "images", "distance", "low", "high", "sharpness", "sigma"])
+        return pd.DataFrame(columns=COLUMNS)
     generated, real = (_pick(pixels, size, seed) for pixels in (generated, train))
     blurred, sigma = blur_to(real, float(sharpness(generated).mean()))
-    reference, subset = features_of(encoder, held_out), min(SUBSET, size - 1, len(held_out) - 1)
-    rows = []
-    for kind, pixels in (("generated", generated), ("real", real), ("blurred", blurred), ("noise", noise_like(real, seed))):
-        found = kernel_distance(reference, features_of(encoder, pixels), subset_size=subset, subsets=SUBSETS, seed=seed)
-        rows.append({"kind": kind, "images": size, "distance": found.value, "low": found.low, "high": found.high,
-                     "sharpness": float(sharpness(pixels).mean()), "sigma": sigma if kind == "blurred" else np.nan})
-    return pd.DataFrame(rows)
+    sets = {"generated": generated, "real": real, "blurred": blurred, "noise": noise_like(real, seed)}
+    sharp = {kind: float(sharpness(pixels).mean()) for kind, pixels in sets.items()}
+    subset, rows = min(SUBSET, size - 1, len(held_out) - 1), []
+    for encoder in encoders:
+        reference = encoder.features(held_out)
+        for kind, pixels in sets.items():
+            found = kernel_distance(reference, encoder.features(pixels), subset_size=subset, subsets=SUBSETS, seed=seed)
+            rows.append((encoder.name, kind, size, found.value, found.low, found.high, sharp[kind], sigma if kind == "blurred" else np.nan))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def noise_like(
@@ -114,10 +119,11 @@ def nearest(
     pixels:  np.ndarray,                # uint8 [N, S, S, 3]
     train:   np.ndarray,                # uint8 [K, S, S, 3]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each picture its nearest training image among `encoder`'s unit vectors: Euclidean distance [N] (0–2) and place [N]."""
-    cosine = encoder.embed(pixels) @ encoder.embed(train).T
-    places = cosine.argmax(axis=1)
-    return np.sqrt(np.maximum(2 - 2 * cosine[np.arange(len(pixels)), places], 0)), places
+    """For each picture its nearest training image among `encoder`'s vectors: Euclidean distance [N] and place [N]."""
+    drawn, known = encoder.embed(pixels), encoder.embed(train)
+    squared = (drawn ** 2).sum(axis=1)[:, None] + (known ** 2).sum(axis=1) - 2 * drawn @ known.T
+    places = squared.argmin(axis=1)
+    return np.sqrt(np.maximum(squared[np.arange(len(pixels)), places], 0)), places
 
 
 def _pick(pixels: np.ndarray, size: int, seed: int) -> np.ndarray:

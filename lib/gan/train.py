@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from lib.gan.watch import Watch, keep_grids, saved_grids
 from lib.study import Compute
 from lib.study import fingerprint as digest
 from lib.study.gan import Gan
-from lib.training.checkpoints import delete_checkpoints, load_checkpoint, save_checkpoint
+from lib.training.checkpoints import delete_checkpoints, load_checkpoint, save_checkpoint, told_when_full, what_stays
 from lib.training.errors import TrainingDivergedError
 from lib.training.runtime import prepare_machine
 from lib.training.seeds import seeded
@@ -60,7 +61,8 @@ def train_gan(
     """Train for `options.iterations` generator steps, or go on from the last checkpoint, or load what is finished: the outcome is the same.
 
     All randomness comes from (seed, purpose, step): on the CPU a run that was killed anywhere ends bit-equal with one that was not.
-    ValueError for images that cannot be trained on; TrainingDivergedError when a loss is no longer a number (earlier checkpoints stay).
+    ValueError for images that cannot be trained on; TrainingDivergedError when a loss is no longer a number, OSError where the disk is full
+    (earlier checkpoints stay).
     """
     folder, say = Path(folder), say or logging.getLogger(__name__).warning
     check_images(pixels, options.image_size)
@@ -155,6 +157,7 @@ class _Run:
     ):
         self.options, self.folder, self.mark, self.accelerator, self.classes = options, folder, mark, accelerator, classes
         self.quality, self.log, self.progress, self.say = quality, log, progress, say
+        self.checkpoints = folder / "checkpoints"
         count = len(classes) if options.conditional else 0
         with seeded(options.seed, "weights"):
             generator = Generator(options.image_size, options.latent, options.features_g, count)
@@ -175,18 +178,20 @@ class _Run:
             last = self.done == options.iterations
             row = self._close_row() if last or self.done % max(_SHORTEST, options.iterations // _ROWS) == 0 or self._judged() else None
             if main and (last or self.done % options.grid_every == 0):
-                self.watch.save_grid(self.folder / "grids", self.done)
+                with self._told_when_full():
+                    self.watch.save_grid(self.folder / "grids", self.done)
             if last or self.done % options.checkpoint_every == 0:
                 self._save()
             if self.progress:
                 self.progress(self.done, options.iterations, row)
         if main:
             self.watch.settle()
-            save_generator(self.folder, self.duel.average, None, {
-                "fingerprint": self.mark, "options": options.model_dump(mode="json"),
-                "history": [{key: None if value != value else value for key, value in row.items()} for row in self.history],    # NaN
-            }, self.classes)
-            delete_checkpoints(self.folder / "checkpoints")
+            with self._told_when_full():
+                save_generator(self.folder, self.duel.average, None, {
+                    "fingerprint": self.mark, "options": options.model_dump(mode="json"),
+                    "history": [{key: None if value != value else value for key, value in row.items()} for row in self.history],    # NaN
+                }, self.classes)
+            delete_checkpoints(self.checkpoints)
 
     def _judged(self) -> bool:
         every = self.options.quality_every
@@ -218,8 +223,7 @@ class _Run:
             place, what = (int(number) for number in (~finite).nonzero()[0])
             mixed = self.accelerator.mixed_precision
             advice = "" if mixed == "no" else f", or set compute.precision: no (now {mixed})"
-            kept = ("No checkpoint was written before." if self.saved is None
-                    else f"The checkpoint of iteration {self.saved} stays in {self.folder / 'checkpoints'}.")
+            kept = what_stays(self.checkpoints, self.saved, "iteration")
             raise TrainingDivergedError(
                 f"gan: the {MEASURES[what].replace('_', ' ')} is {float(measured[place, what])} in iteration "
                 f"{self.done - len(measured) + place + 1}; lower gan.learning_rate (now {self.options.learning_rate:g}){advice}. {kept}"
@@ -232,11 +236,15 @@ class _Run:
         measured = self._read().float() if self.measured else torch.zeros(0, len(MEASURES))
         if self.accelerator.is_main_process:
             state = {"duel": self.duel.state(), "history": self.history, "measured": measured}
-            save_checkpoint(self.folder / "checkpoints", self.done, state, fingerprint=self.mark)
+            with self._told_when_full():
+                save_checkpoint(self.checkpoints, self.done, state, fingerprint=self.mark)
         self.saved = self.done
 
+    def _told_when_full(self) -> AbstractContextManager[None]:
+        return told_when_full("gan", self.done, self.checkpoints, self.saved, "iteration")
+
     def _resume(self) -> None:
-        checkpoint = load_checkpoint(self.folder / "checkpoints", fingerprint=self.mark, say=self.say)
+        checkpoint = load_checkpoint(self.checkpoints, fingerprint=self.mark, say=self.say)
         self.accelerator.wait_for_everyone()
         if checkpoint:
             self.duel.load(checkpoint.state["duel"])

@@ -42,16 +42,20 @@ def squared_discrepancy(
     real, generated = check_features(real, generated)
     if min(len(real), len(generated)) < 2:
         raise ValueError(f"two images of each kind are the least, got {len(real)} real and {len(generated)} generated")
-    return _within(real) + _within(generated) - 2 * float(_kernel(real, generated).mean())
+    return _within(real) + _within(generated) - 2 * float(polynomial_kernel(real, generated).mean())
 
 
 def _within(features: np.ndarray) -> float:
     """Mean kernel over pairs of different images."""
-    kernel, n = _kernel(features, features), len(features)
+    kernel, n = polynomial_kernel(features, features), len(features)
     return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
 
 
-def _kernel(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def polynomial_kernel(
+    first:  np.ndarray,             # [N, D]
+    second: np.ndarray,             # [M, D]
+) -> np.ndarray:
+    """[N, M] of (x·y/D + 1)³."""
     return (first @ second.T / first.shape[1] + 1) ** 3
 
 

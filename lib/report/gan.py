@@ -25,6 +25,8 @@ PANELS = {
 }
 KINDS = {"generated": "generated images", "real": "real training images", "blurred": "real ones blurred to the generator's sharpness",
          "noise": "noise"}
+# The share of a reference's distance that a generator's may have at most.
+LIMITS = {"blurred": (1 / 2, "half"), "noise": (1 / 5, "a fifth")}
 
 
 @house_style
@@ -159,22 +161,21 @@ def describe_crops(followed: int, whole: int, crop: str) -> str:
 
 def describe_comparison(
     table: pd.DataFrame,                        # of lib.gan.quality.compare
-    *,
-    score: str,
 ) -> list[str]:
-    """The distance of what was drawn beside its floor, and as a share of that of blurred real images and of noise."""
+    """By each encoder the distance of what was drawn beside its floor, and whether it keeps to LIMITS of those of blur and of noise."""
     if table.empty:
         return ["Too few held-out images to judge what it draws; raise split.validation."]
-    rows = table.set_index("kind")
-    drawn, floor = float(rows.loc["generated", "distance"]), float(rows.loc["real", "distance"])
-    said = [f"The {score} is {number(drawn, 4)} between generated and held-out images, and {number(floor, 4)} between real training "
-            f"images and these ({number(int(rows.loc['real', 'images']))} images each)."]
-    for kind in ("blurred", "noise"):
-        other = float(rows.loc[kind, "distance"])
-        if other > 0 and not (kind == "blurred" and rows.loc[kind, "sigma"] == 0):
-            said.append(f"That is {number(drawn / other, 2)} times the {number(other, 4)} of {KINDS[kind]}.")
-    if rows.loc["blurred", "sigma"] == 0:
-        said.append("What it draws is as sharp as real images or noisier, so there is no blurred reference.")
+    said = []
+    for encoder, rows in table.groupby("encoder", sort=False):
+        rows = rows.set_index("kind")
+        drawn, floor = float(rows.loc["generated", "distance"]), float(rows.loc["real", "distance"])
+        said.append(f"The kernel distance in {encoder} features is {number(drawn, 4)} between generated and held-out images, and "
+                    f"{number(floor, 4)} between real training images and these ({number(int(rows.loc['real', 'images']))} images each).")
+        said += [_beside(drawn, floor, float(rows.loc[kind, "distance"]), kind)
+                 for kind in LIMITS if kind != "blurred" or rows.loc[kind, "sigma"] > 0]
+    if (table["sigma"] == 0).any():
+        said.append("What it draws is as sharp as real images or noisier, so there is no blurred reference, and half of its distance "
+                    "cannot be asked.")
     return said
 
 
@@ -184,6 +185,15 @@ def judged(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     if len(found) > 1:
         found = [table.assign(run=name)[["run", *table.columns]] for name, table in zip(tables, found, strict=True)]
     return pd.concat(found, ignore_index=True)
+
+
+def _beside(drawn: float, floor: float, other: float, kind: str) -> str:
+    share, words = LIMITS[kind]
+    if other <= max(floor, 0):
+        return (f"The {KINDS[kind]} are no farther ({number(other, 4)}) than real training images: these features do not see the "
+                f"difference, so {words} of it cannot be asked.")
+    verdict = f"at most {words}, as it should be" if drawn <= share * other else f"more than {words}, which is too much"
+    return f"That is {number(drawn / other, 2)} times the {number(other, 4)} of {KINDS[kind]}: {verdict}."
 
 
 def _curve(axis: Axes, points: pd.DataFrame, colour: str, *, thin: bool) -> None:

@@ -8,19 +8,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lib.report.arrange import UNKNOWN
 from lib.report.style import COUNTS, house_style, new_figure, say_instead, text_on, wrap
 from lib.report.words import count, join, number, percent
+
+NOT_ASKED = "tone not asked"            # of a generator that is asked by class alone, such as a GAN
+
+
+def name_tones(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `tone` of texts; a null tone was not asked for."""
+    return table.assign(tone=table["tone"].astype(object).where(table["tone"].notna(), NOT_ASKED).map(str))
 
 
 def count_cells(
     quota: pd.DataFrame,                # label, tone (key or None), images
     rows:  pd.DataFrame,                # of the `synthetic` table: image_id, label, tone_key, accepted
 ) -> pd.DataFrame:
-    """A row per cell: label, tone, asked, made, attempts, and the share of attempts that the checks refused."""
-    keyed = rows.assign(tone=_tones(rows["tone_key"]))
+    """A row per cell: label, tone (NOT_ASKED for null), asked, made, attempts, and the share of attempts that the checks refused."""
+    keyed = name_tones(rows.assign(tone=rows["tone_key"]))
     found = keyed.groupby(["label", "tone"]).agg(made=("accepted", "sum"), attempts=("accepted", "size")).reset_index()
-    cells = quota.assign(tone=_tones(quota["tone"])).rename(columns={"images": "asked"}).merge(found, how="left", on=["label", "tone"])
+    cells = name_tones(quota).rename(columns={"images": "asked"}).merge(found, how="left", on=["label", "tone"])
     cells[["made", "attempts"]] = cells[["made", "attempts"]].fillna(0).astype(int)
     refused = (cells["attempts"] - cells["made"]) / cells["attempts"].where(cells["attempts"] > 0)
     return cells.assign(refused=refused)
@@ -37,7 +43,7 @@ def plot_cells(
     """Made images per class × tone as a table of shades; "12 of 14" where the quota was missed."""
     if cells.empty:
         return say_instead(title, "The quota asks for no image.")
-    shown = [tone for tone in [*tones, UNKNOWN] if (cells["tone"] == tone).any()]
+    shown = [tone for tone in [*tones, NOT_ASKED] if (cells["tone"] == tone).any()]
     made, asked = (cells.pivot_table(index="label", columns="tone", values=column, aggfunc="sum", fill_value=0)
                    .reindex(index=labels, columns=shown, fill_value=0) for column in ("made", "asked"))
     figure, axes = new_figure(title=title, height=0.34 * len(labels) + 0.8)
@@ -61,7 +67,7 @@ def describe_generation(cells: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     short = cells[cells["made"] < cells["asked"]]
     met = "every cell of the quota is full" if short.empty else (
         f"{count(len(short), 'cell')} of {number(len(cells))} fell short: "
-        + join([f"{row.label} {row.tone} ({number(row.made)} of {number(row.asked)})" for row in short.itertuples()], 6))
+        + join([f"{_cell(row.label, row.tone)} ({number(row.made)} of {number(row.asked)})" for row in short.itertuples()], 6))
     sentences = [f"{count(made, 'image')} of {number(asked)} asked for; {met}."]
     refused = rows[~rows["accepted"].astype(bool)]
     if refused.empty:
@@ -72,5 +78,5 @@ def describe_generation(cells: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
                         + join([f"{reason} ({number(int(n))})" for reason, n in reasons.items()], 6) + "."]
 
 
-def _tones(keys: pd.Series) -> pd.Series:
-    return keys.astype(object).where(keys.notna(), UNKNOWN).map(str)
+def _cell(label: str, tone: str) -> str:
+    return label if tone == NOT_ASKED else f"{label} {tone}"

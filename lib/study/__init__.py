@@ -3,6 +3,7 @@
 Frozen pydantic models, unknown keys refused. Reading, `extends` and overrides are in `lib/study/file.py`.
 """
 
+from lib.study.curation import Check, Curation, Gate, Percentile
 from lib.study.data import (
     Data,
     Duplicates,
@@ -34,8 +35,8 @@ from lib.study.section import Section
 from lib.study.work import Augmentation, Classifier, Compute, Explore, Primary, Statistics, Threshold
 
 __all__ = [
-    "ROOT", "Augmentation", "Base", "Benchmarks", "Classifier", "Compute", "Data", "Diffusion", "Diversity", "Duplicates", "Explore",
-    "Gan", "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "PhantomOptions", "Primary", "Prompts", "Resampling", "Section",
-    "Source", "Split", "Statistics", "Study", "StudyError", "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study",
-    "place_of",
+    "ROOT", "Augmentation", "Base", "Benchmarks", "Check", "Classifier", "Compute", "Curation", "Data", "Diffusion", "Diversity",
+    "Duplicates", "Explore", "Gan", "Gate", "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "Percentile", "PhantomOptions",
+    "Primary", "Prompts", "Resampling", "Section", "Source", "Split", "Statistics", "Study", "StudyError", "Threshold", "Tokens",
+    "Training", "Truth", "fingerprint", "load_study", "place_of",
 ]

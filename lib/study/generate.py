@@ -151,6 +151,7 @@ class Diffusion(Section):
     resampling: Resampling    = Resampling()
     encoder:    str           = "phantom-siglip"                     # image encoder of score and diversity; a Hub id may have "@revision"
     image_size: int | None    = Field(None, ge=32, le=1024)          # of training and drawing; default: the base model's own
+    flips:      bool          = False                                # learn from images mirrored and turned as well
 
 
 class ImagePrompt(Section):

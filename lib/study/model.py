@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from lib.study.curation import Curation
 from lib.study.data import Data, Groups, Labels, Split
 from lib.study.gan import Gan
 from lib.study.generate import Benchmarks, Diffusion, Generation, Truth
@@ -30,6 +31,7 @@ class Study(Section):
     diffusion:  Diffusion | None  = None                             # null: notebooks 02 and 03 are not run
     gan:        Gan | None        = None                             # null: nor 04
     generation: Generation | None = None                             # null: nor 05
+    curation:   Curation | None   = None                             # null: nor 06
     classifier: Classifier = Classifier()
     statistics: Statistics = Statistics()
     benchmarks: Benchmarks | None = None                             # null: notebook 10 is not run
@@ -67,6 +69,11 @@ class Study(Section):
         """What the sections that draw images need of each other."""
         diffusion, generation, labels = self.diffusion, self.generation, self.labels.names
         self._check_gan()
+        if self.curation and not generation:
+            raise ValueError("curation chooses among the images of 05; add the section `generation`, or take curation out")
+        chosen = self.curation.quota if self.curation else {}
+        if strange := [label for label in chosen if label not in labels]:
+            raise ValueError(f"curation.quota names {', '.join(strange)}; expected {', '.join(labels)}")
         if generation and not (diffusion or self.gan):
             raise ValueError("generation needs to know what draws; add the section `diffusion` or `gan` (an empty one, {}, takes the "
                              "defaults)")
@@ -87,6 +94,7 @@ class Study(Section):
             ("generation.classes",            generation.classes if generation else (),     labels),
             ("generation.tones",              generation.tones if generation else (),       tones),
             ("generation.cells",              cells,                                        labels),
+            ("curation.quota",                [tone for row in chosen.values() for tone in row], tones),
             ("generation.cells",              [tone for row in cells.values() for tone in row], tones),
         ):
             unknown = [name for name in named if name not in known]

@@ -6,10 +6,13 @@ configuration is never used: `load_checkpoint` says so and goes to the one befor
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +45,14 @@ def save_checkpoint(
 ) -> Path:
     """Write `<folder>/step-<step>.safetensors` in one step (temporary name, fsync, rename) and delete the oldest ones.
 
+    Those of later steps go as well: this run passed them over, as damaged or of another configuration, and they would outlive its own.
     TypeError names the place of a leaf that is neither a tensor nor a plain value.
     """
     path = folder / f"step-{step:010d}.safetensors"
     write_state(path, {"step": step, "state": state}, fingerprint=fingerprint)
-    for old in _newest_first(folder)[keep:]:
+    files = _newest_first(folder)
+    ours = files[files.index(path):]
+    for old in {*files} - {*ours[:keep]}:
         old.unlink(missing_ok=True)
     return path
 
@@ -78,6 +84,36 @@ def delete_checkpoints(folder: Path) -> None:
         path.unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
+
+
+# ── what a run that ends early says ──────────────────────────────────────────────────────────────────────────────
+
+def what_stays(folder: Path, saved: int | None, unit: str = "step") -> str:
+    """A sentence on the newest checkpoint, that of `saved` steps (or what else the training counts)."""
+    return "No checkpoint was written before." if saved is None else f"The checkpoint of {unit} {saved} stays in {folder}."
+
+
+@contextmanager
+def told_when_full(
+    section: str,                   # of the study, which the message starts with: "gan"
+    done:    int,                   # steps
+    folder:  Path,                  # of the checkpoints
+    saved:   int | None,            # the step of the newest one
+    unit:    str = "step",          # what the training counts
+) -> Iterator[None]:
+    """Around whatever a training writes: where the disk is full (or a quota used up), OSError says what stays and what to do.
+
+    safetensors raises an error of its own, with the system's number in its text.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        named = re.search(r"\(os error (\d+)\)", str(error))
+        number = getattr(error, "errno", None) or (named and int(named[1]))
+        if number not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(number, f"{section}: the disk is full after {unit} {done}. {what_stays(folder, saved, unit)} "
+                              "Free some space and run the same command again", str(folder)) from None
 
 
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────────────────────

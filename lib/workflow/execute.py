@@ -31,6 +31,8 @@ from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.provenance import environment
 from lib.workflow.stage import FINISHED, HEADLESS
 
+OURS = {"StageError", "StudyError", "DataError", "TableError", "ModelError", "EncoderError"}       # their messages are sentences
+
 
 class JobError(RuntimeError):
     """A job failed; the message is what the person at the terminal needs, the notebook shows where."""
@@ -145,8 +147,7 @@ def _kernel_environment(runtime: str, gpu: str) -> dict[str, str]:
 def _say_error(error: Any) -> str:
     """The cell's error without its traceback; ours are sentences already, others keep their type's name."""
     text = str(error.evalue).strip()
-    ours = error.ename.endswith("Error") and error.ename in {"StageError", "StudyError", "DataError", "TableError", "ModelError"}
-    return text if ours else f"{error.ename}: {text}"
+    return text if error.ename in OURS else f"{error.ename}: {text}"
 
 
 def _fail(job: Job, message: str, notebook: Path | None) -> int:

@@ -13,9 +13,9 @@ from lib.workflow.plan import Plan
 def forecast(plan: Plan) -> str:
     """Images, batches, time and disk in one sentence, or what stands in the way; no model is loaded."""
     from lib.diffusion.estimate import estimate, size_of_base
-    from lib.diffusion.places import locate
     from lib.diffusion.quota import by_class, quota
     from lib.diffusion.words import Words
+    from lib.pretrained import locate
 
     study, said = plan.study, []
     try:

@@ -18,7 +18,8 @@ from lib.workflow.plan import Job, Plan
 from lib.workflow.sources import notebook_hash, notebook_sources
 from lib.workflow.stages import Stage
 
-MODELS = ("diffusion.base.model", "diffusion.encoder", "gan.encoder", "generation.image_prompt.adapter")      # that name models
+MODELS = ("diffusion.base.model", "diffusion.encoder", "gan.encoder", "curation.encoder", "curation.second_encoder", "curation.perceptual",
+          "generation.image_prompt.adapter")                # that name models
 
 
 def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
 
 def _models(study: Study, stage: Stage) -> dict[str, str]:
     """The files of the pretrained models that the stage may see, by the key that names each; of other shipped ones by their name."""
-    from lib.diffusion.places import ModelError, model_state
+    from lib.pretrained import ModelError, model_state
 
     def state(model: str) -> str:
         try:

@@ -59,7 +59,7 @@ def _learnt(cells: tuple[dict, ...]) -> tuple[str, ...]:
 
 
 LEARNING = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
-            "diffusion.base", "diffusion.prompts", "diffusion.resampling", "diffusion.encoder", "diffusion.image_size")
+            "diffusion.base", "diffusion.prompts", "diffusion.resampling", "diffusion.encoder", "diffusion.image_size", "diffusion.flips")
 QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "classes", "tones", "cells", "domains", "attempts", "shards",
                                                      "generators"))
 MIXING   = ("diffusion.resampling.classifier",)         # of the same table, but it is for classifiers
@@ -109,7 +109,7 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda", "02_textual_inversion", "03_lora", "04_wgan_gp"),
         writes   = ("synthetic",),
         params   = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
-                    "diffusion.base", "diffusion.prompts", "diffusion.image_size", "generation"),
+                    "diffusion.base", "diffusion.prompts", "diffusion.image_size", "diffusion.flips", "generation"),
         chunks   = _shards,
         needs    = _learnt,
         hidden   = ("generation.shards", "generation.generators"),

@@ -17,9 +17,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import lib.diffusion.generate as generate_module
 from lib.diffusion.generate import KeptPictures, basic_checks, generate
 from lib.diffusion.journal import Journal, Line
 from lib.diffusion.requests import Requests
+from lib.diffusion.shards import other_cuts
 from lib.diffusion.words import Words
 from lib.study import Generation, Groups, Prompts
 from lib.tables import write_table
@@ -122,6 +124,91 @@ def test_shards_add_up_to_the_unsharded_set_byte_by_byte(tmp_path, shards):
         files |= contents(folder)
     assert files == contents(tmp_path / "whole")
     pd.testing.assert_frame_equal(pd.concat(tables, ignore_index=True), reference.table())
+
+
+def draw_cut(root, cut, requests, **options):
+    """Every shard of a cut, as the workflow lays them out; the tables together, what was drawn, and what was said."""
+    calls, said, tables = [], [], []
+    for index in range(cut):
+        folder, sampler = root / f"shard-{index + 1}-of-{cut}", Stub()
+        others = other_cuts(requests, folder, root / "work")
+        drawn = run(folder, requests.shard(index, cut), sampler, journal=root / "work" / f"{folder.name}.jsonl", others=others,
+                    say=said.append, **options)
+        tables.append(drawn.table())
+        calls += chain(*sampler.calls)
+    return pd.concat(tables, ignore_index=True), calls, said
+
+
+def files_of(root, cut):
+    return {name: content for index in range(cut) for name, content in contents(root / f"shard-{index + 1}-of-{cut}").items()}
+
+
+def test_another_cut_draws_nothing_again(tmp_path):
+    """Three shards, then two, five, one and three again: every attempt is taken over, the tables and files are those of one run."""
+    requests = make_requests()
+    reference = run(tmp_path / "whole", requests).table()
+    _, drawn, said = draw_cut(tmp_path, 3, requests)
+    assert len(drawn) == len(reference) and not said
+    for cut in (2, 5, 1, 3):
+        table, drawn, said = draw_cut(tmp_path, cut, requests)
+        assert drawn == [] and len(said) == (0 if cut == 3 else cut)
+        pd.testing.assert_frame_equal(table, reference)
+        assert files_of(tmp_path, cut) == contents(tmp_path / "whole")
+    one = tmp_path / "shard-1-of-1" / reference["path"].dropna().iloc[0]
+    assert one.stat().st_nlink == 4                                             # one file in four folders
+
+
+def test_another_cut_takes_over_what_fits_and_draws_the_rest(tmp_path, monkeypatch):
+    """From a shard that was interrupted, one whose images are damaged, and one of other models; on a disk without links."""
+    requests = make_requests()
+    reference = run(tmp_path / "whole", requests).table()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "shard-1-of-3", requests.shard(0, 3), Stub(stop_after=2), journal=tmp_path / "work" / "shard-1-of-3.jsonl")
+    second = tmp_path / "shard-2-of-3"
+    run(second, requests.shard(1, 3), journal=tmp_path / "work" / "shard-2-of-3.jsonl")
+    lost, altered = [second / name for name in list(contents(second))[:2]]
+    lost.unlink()
+    altered.write_bytes(b"half")
+    run(tmp_path / "shard-3-of-3", requests.shard(2, 3), journal=tmp_path / "work" / "shard-3-of-3.jsonl",
+        provenance=PROVENANCE | {"base_sha256": "1" * 64})
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    kept = sum(len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in (tmp_path / "work").glob("shard-[12]-of-3.jsonl"))
+    table, drawn, said = draw_cut(tmp_path, 2, requests)
+    pd.testing.assert_frame_equal(table, reference)
+    assert files_of(tmp_path, 2) == contents(tmp_path / "whole") and len(drawn) == len(reference) - (kept - 2)
+    assert sum(int(text.split(": ")[1].split()[0]) for text in said) == kept - 2
+
+
+def test_fewer_attempts_take_over_no_later_ones(tmp_path):
+    requests = make_requests()
+    draw_cut(tmp_path, 3, requests)
+    table, drawn, _ = draw_cut(tmp_path, 2, requests, attempts=1)
+    pd.testing.assert_frame_equal(table, run(tmp_path / "whole", requests, attempts=1).table())
+    assert drawn == [] and set(table["attempt"]) == {1}
+
+
+def test_a_take_over_that_is_cut_short_goes_on(tmp_path, monkeypatch):
+    requests = make_requests()
+    draw_cut(tmp_path, 3, requests)
+    monkeypatch.setattr(generate_module, "_ADOPTED_AT_ONCE", 5)
+    append, done = Journal.append, []
+
+    def killed(self, lines):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(append(self, lines))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            draw_cut(tmp_path, 1, requests)
+    table, drawn, said = draw_cut(tmp_path, 1, requests)
+    pd.testing.assert_frame_equal(table, run(tmp_path / "whole", requests).table())
+    assert drawn == [] and said[0].startswith(f"{tmp_path / 'shard-1-of-1'}: {len(table) - 10} attempts are taken over")
 
 
 def test_refused_images_are_tried_again_together_in_their_own_slots(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.diffusion.latents import encode, encode_prompts, prompt_ids
+from lib.diffusion.latents import Latents, encode, encode_prompts, prompt_ids
 
 
 @pytest.fixture
@@ -38,6 +38,24 @@ def test_chosen_rows_come_in_the_asked_order(tiny_pipeline, tiny_samples, latent
     assert np.allclose(chosen.mean, latents.mean[[7, 2, 30]], atol=1e-5)
 
 
+def test_with_flips_a_draw_is_of_any_of_eight_views_of_the_image(tiny_pipeline, tiny_samples, latents, tmp_path):
+    told = []
+    both = encode(tiny_pipeline.vae, tiny_samples.pixels, flips=True, cache=tmp_path, progress=lambda done, of: told.append((done, of)))
+    assert len(both) == 33 and both.views == 8 and told[-1] == (33, 33)
+    assert np.allclose(both.mean[::8], latents.mean, atol=1e-5)                      # the first view is the image as it is
+    images = torch.from_numpy(tiny_samples.pixels[5].copy()).permute(2, 0, 1)
+    views = {key: torch.rot90(images.flip(2) if mirrored else images, turns, (1, 2))
+             for key, (mirrored, turns) in enumerate([(m, t) for m in (False, True) for t in range(4)])}
+    with torch.no_grad():
+        wanted = tiny_pipeline.vae.encode(torch.stack(list(views.values())) / 255 * 2 - 1).latent_dist.mean.numpy() * 0.5
+    found = {next(key for key in views if np.allclose(one, wanted[key], atol=1e-5)) for one in both.mean[5 * 8:6 * 8]}
+    assert found == set(views)
+    calm = Latents(both.mean, np.zeros_like(both.std), 8)
+    drawn = calm.sample(np.array([5] * 200), torch.Generator().manual_seed(0))
+    assert len(np.unique(drawn.numpy().round(5), axis=0)) == 8
+    assert all(np.isclose(both.mean[40:48], one, atol=1e-6).all(axis=(1, 2, 3)).any() for one in drawn.numpy())
+
+
 def test_they_are_made_once_and_again_when_anything_differs(tiny_pipeline, tiny_samples, tmp_path):
     vae, pixels, told = tiny_pipeline.vae, tiny_samples.pixels.copy(), []
 
@@ -51,7 +69,7 @@ def test_they_are_made_once_and_again_when_anything_differs(tiny_pipeline, tiny_
     assert made()
     with torch.no_grad():
         vae.encoder.conv_in.weight[0, 0, 0, 0] += 1e-3
-    assert made() and made(batch_size=4) and not made()
+    assert made() and made(batch_size=4) and made(flips=True) and not made()
     for path in tmp_path.glob("*.npy"):
         path.write_bytes(path.read_bytes()[:500])        # cut short
     assert made() and not made()

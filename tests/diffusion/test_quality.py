@@ -11,7 +11,7 @@ import torch
 from colours import Colours
 
 from lib.diffusion.examples import training_examples
-from lib.diffusion.quality import ValidationScore, kernel_features, matched_rows
+from lib.diffusion.quality import ValidationScore, matched_rows
 from lib.diffusion.words import Words
 from lib.metrics.kernel_distance import squared_discrepancy
 
@@ -73,7 +73,7 @@ def test_score_is_the_distance_of_the_drawn_from_the_real(make):
     score = make()
     value = score(1)
     drawn = score.pictures()[1]
-    real, seen = (kernel_features(Colours().embed(images)) for images in (score.real, drawn))
+    real, seen = (Colours().features(images) for images in (score.real, drawn))
     assert value == pytest.approx(squared_discrepancy(real, seen))
     half = len(real) // 2
     assert squared_discrepancy(real[:half], real[half:]) < value                            # an untrained model is far from the real ones

@@ -10,9 +10,10 @@ import torch
 from colours import Colours
 from scipy.spatial.distance import cdist
 
+from lib.encoders.spectrum import Spectrum
 from lib.gan.model import GanModel
 from lib.gan.networks import Generator
-from lib.gan.quality import LEAST, Quality, compare, features_of, nearest, noise_like
+from lib.gan.quality import COLUMNS, LEAST, Quality, compare, judges, nearest, noise_like
 from lib.gan.sharpness import blur, sharpness
 from lib.metrics.kernel_distance import squared_discrepancy
 
@@ -56,7 +57,7 @@ def test_the_score_is_the_unbiased_distance():
     quality = Quality(Colours(), held_out, ["a"] * 9, images=70, seed=0)
     drawn = quality.draw(generator)
     assert drawn.shape == (70, 32, 32, 3)
-    expected = squared_discrepancy(features_of(Colours(), held_out), features_of(Colours(), drawn))
+    expected = squared_discrepancy(Colours().features(held_out), Colours().features(drawn))
     assert quality(generator, 5) == expected and quality.name == "kernel distance in colours features"
     for few in (discs(1), discs(1)[:0]):
         alone = Quality(Colours(), few, ["a"] * len(few), images=4, seed=0)
@@ -65,7 +66,7 @@ def test_the_score_is_the_unbiased_distance():
 
 def test_references_bracket_a_generator():
     generated = blur(discs(60, seed=1), 1.0)
-    table = compare(Colours(), generated, discs(40, seed=2), discs(30, seed=3), seed=0).set_index("kind")
+    table = compare([Colours()], generated, discs(40, seed=2), discs(30, seed=3), seed=0).set_index("kind")
     assert list(table.index) == ["generated", "real", "blurred", "noise"] and (table["images"] == 40).all()
     assert abs(table.loc["real", "distance"]) < 0.05 < table.loc["noise", "distance"]
     assert table.loc["generated", "distance"] < table.loc["noise", "distance"] / 5
@@ -74,15 +75,37 @@ def test_references_bracket_a_generator():
     assert (table["low"] <= table["high"]).all()
 
 
+def test_every_encoder_judges_the_same_sets():
+    generated, train, held_out = discs(20, seed=1), discs(20, seed=2), discs(20, seed=3)
+    both = compare([Colours(), Spectrum()], generated, train, held_out, seed=0)
+    assert list(both.columns) == COLUMNS and both["encoder"].tolist() == ["colours"] * 4 + ["spectrum"] * 4
+    for encoder in (Colours(), Spectrum()):
+        alone = compare([encoder], generated, train, held_out, seed=0)
+        np.testing.assert_array_equal(both.loc[both["encoder"] == encoder.name, COLUMNS[3:]].to_numpy(), alone[COLUMNS[3:]].to_numpy())
+
+
+def test_the_spectrum_sees_the_blur_that_block_means_overlook():
+    soft = blur(discs(40, seed=1), 0.8)
+    table = compare([Colours(), Spectrum()], soft, discs(40, seed=2), discs(40, seed=3), seed=0).set_index(["encoder", "kind"])["distance"]
+    assert table["spectrum", "generated"] > 20 * abs(table["spectrum", "real"])
+    assert table["colours", "generated"] < 3 * max(table["colours", "real"], 0.01)
+
+
+def test_the_studys_encoder_judges_first_and_the_spectrum_once():
+    assert [judge.name for judge in judges(Colours())] == ["colours", "spectrum"]
+    assert [judge.name for judge in judges(Spectrum())] == ["spectrum"]
+
+
 def test_images_sharper_than_real_ones_have_no_blurred_reference():
     noisy = noise_like(discs(20), 0)
-    table = compare(Colours(), noisy, discs(20), discs(20, seed=1), seed=0).set_index("kind")
+    table = compare([Colours()], noisy, discs(20), discs(20, seed=1), seed=0).set_index("kind")
     assert table.loc["blurred", "sigma"] == 0 and table.loc["blurred", "distance"] == table.loc["real", "distance"]
 
 
 @pytest.mark.parametrize("sizes", [(9, 9, LEAST - 1), (9, 2, 9), (2, 9, 9), (9, 9, 0)])
 def test_too_few_to_judge(sizes):
-    assert compare(Colours(), *(discs(max(size, 1))[:size] for size in sizes), seed=0).empty
+    found = compare([Colours()], *(discs(max(size, 1))[:size] for size in sizes), seed=0)
+    assert found.empty and list(found.columns) == COLUMNS
 
 
 def test_noise_has_the_colours_of_the_images():
@@ -95,8 +118,9 @@ def test_noise_has_the_colours_of_the_images():
 def test_nearest_by_brute_force():
     drawn, train = discs(12, seed=5), discs(9, seed=6)
     drawn[3] = train[7]
-    distances, places = nearest(Colours(), drawn, train)
-    every = cdist(Colours().embed(drawn), Colours().embed(train))
-    np.testing.assert_array_equal(places, every.argmin(axis=1))
-    np.testing.assert_allclose(distances, every.min(axis=1), atol=1e-3)
-    assert places[3] == 7 and distances[3] < 1e-3
+    for encoder in (Colours(), Spectrum()):                                 # unit vectors, and others
+        distances, places = nearest(encoder, drawn, train)
+        every = cdist(encoder.embed(drawn), encoder.embed(train))
+        np.testing.assert_array_equal(places, every.argmin(axis=1))
+        np.testing.assert_allclose(distances, every.min(axis=1), rtol=1e-4, atol=2e-2 if encoder.name == "spectrum" else 1e-3)
+        assert places[3] == 7

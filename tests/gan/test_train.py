@@ -1,5 +1,6 @@
 """A run: killed and gone on bit-equal, finished and reused, watched, and what it refuses."""
 
+import errno
 import importlib.util
 import math
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import lib.files
 from lib.gan.model import load_generator
 from lib.gan.step import MEASURES, Duel
 from lib.gan.train import train_gan
@@ -93,6 +95,28 @@ def test_a_damaged_checkpoint_is_passed_over(discs, small, tmp_path):
     assert trained[0] == 8 and len(said) == 1 and newest.name in said[0]
     run(discs, tmp_path / "whole", small())
     assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_a_full_disk_is_explained_wherever_it_is_met_and_nothing_is_lost(discs, small, tmp_path, monkeypatch):
+    """Each time the next file finds no room; the run goes on from the checkpoint that the message names."""
+    to_disk, folder = lib.files._to_disk, tmp_path / "full"
+    for name, after, kept in [("step-0000000007.safetensors", 7, None), ("iteration-00000016.png", 16, 14),
+                              ("step-0000000021.safetensors", 21, 14), ("generator.safetensors", 24, 24), ("generator.json", 24, 24)]:
+        def full(path, name=name):
+            if path.name.startswith(f".{name}."):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            to_disk(path)
+
+        stays = f"The checkpoint of iteration {kept} stays in {folder / 'checkpoints'}" if kept else "No checkpoint was written before"
+        monkeypatch.setattr(lib.files, "_to_disk", full)
+        with pytest.raises(OSError, match=rf"gan: the disk is full after iteration {after}\. {stays}\. Free some space and run the same"):
+            run(discs, folder, small())
+        assert max((path.name for path in (folder / "checkpoints").iterdir()), default=None) == (kept and f"step-{kept:010d}.safetensors")
+    monkeypatch.undo()
+    _, trained = run(discs, folder, small())
+    assert trained == []                                                         # all was trained, only the files were lacking
+    run(discs, tmp_path / "whole", small())
+    assert_same_outcome(folder, tmp_path / "whole")
 
 
 def test_what_is_finished_is_reused_and_another_configuration_trains_again(discs, small, tmp_path):

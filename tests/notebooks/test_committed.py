@@ -45,6 +45,11 @@ class TestNotebook:
         lengths = sorted(len(source(cell).splitlines()) for cell in cells(path, "code"))
         assert statistics.median(lengths) <= 6 and lengths[int(0.9 * (len(lengths) - 1))] <= 15
 
+    def test_imports_do_not_fill_a_screen(self, path):
+        most = 23 if path.stem == "01_eda" else 15
+        importing = [source(cell) for cell in cells(path, "code") if re.search(r"^(from|import) ", source(cell), re.M)]
+        assert importing and max(len(text.splitlines()) for text in importing) <= most
+
     def test_holds_no_loop(self, path):
         trees = [ast.parse(source(cell)) for cell in cells(path, "code")]
         assert not [node for tree in trees for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While))]

@@ -20,7 +20,8 @@ from lib.report.gan import (
 
 pytestmark = pytest.mark.filterwarnings("error")
 NASTY = "<script>a_b*c$x^2$ \\alpha & 日本"
-EMPTY = pd.DataFrame(columns=["kind", "images", "distance", "low", "high", "sharpness", "sigma"])
+COLUMNS = ["encoder", "kind", "images", "distance", "low", "high", "sharpness", "sigma"]
+EMPTY = pd.DataFrame(columns=COLUMNS)
 
 
 def make_history(rows=40) -> pd.DataFrame:
@@ -29,9 +30,10 @@ def make_history(rows=40) -> pd.DataFrame:
                          "quality": np.where(np.arange(rows) % 10 == 9, 0.1, np.nan)})
 
 
-def make_table(generated=0.04, sigma=1.2) -> pd.DataFrame:
-    return pd.DataFrame({"kind": ["generated", "real", "blurred", "noise"], "images": 40, "distance": [generated, 0.01, 0.1, 0.4],
-                         "low": 0.0, "high": 0.5, "sharpness": 100.0, "sigma": [np.nan, np.nan, sigma, np.nan]})
+def make_table(generated=0.04, sigma=1.2, blurred=0.1, encoder="x") -> pd.DataFrame:
+    return pd.DataFrame({"encoder": encoder, "kind": ["generated", "real", "blurred", "noise"], "images": 40,
+                         "distance": [generated, 0.01, blurred, 0.4], "low": 0.0, "high": 0.5, "sharpness": 100.0,
+                         "sigma": [np.nan, np.nan, sigma, np.nan]})
 
 
 def pictures(count, shade=0):
@@ -94,17 +96,33 @@ def test_words():
     assert describe_crops(10, 0, "lesion") == "All 10 images are cut out around the lesion's mask."
     assert "8 of 10 images are cut out around the lesion's mask; 2 have none" in describe_crops(8, 2, "lesion")
     assert describe_crops(0, 3, "whole") == "3 whole images, as the study asks for no crop."
-    said = describe_comparison(make_table(), score="kernel distance in x features")
-    assert said[0].startswith("The kernel distance in x features is 0.0400 between generated and held-out images, and 0.0100 between real")
-    assert said[1:] == ["That is 0.40 times the 0.1000 of real ones blurred to the generator's sharpness.",
-                        "That is 0.10 times the 0.4000 of noise."]
-    assert "no blurred reference" in describe_comparison(make_table(sigma=0.0), score="x")[-1]
-    assert describe_comparison(EMPTY, score="x") == ["Too few held-out images to judge what it draws; raise split.validation."]
     assert told({"a": ["x"]}) == ["x"] and told({"a": ["x"], "b": ["y", "z"]}) == ["a: x", "b: y", "b: z"]
 
 
+def test_words_of_every_encoder():
+    both = pd.concat([make_table(), make_table(generated=0.09, encoder=NASTY)], ignore_index=True)
+    said = describe_comparison(both)
+    assert said[0].startswith("The kernel distance in x features is 0.0400 between generated and held-out images, and 0.0100 between real")
+    assert said[1:3] == ["That is 0.40 times the 0.1000 of real ones blurred to the generator's sharpness: at most half, as it should be.",
+                         "That is 0.10 times the 0.4000 of noise: at most a fifth, as it should be."]
+    assert said[3].startswith(f"The kernel distance in {NASTY} features is 0.0900")
+    assert said[4].endswith("generator's sharpness: more than half, which is too much.")
+    assert said[5].endswith("of noise: more than a fifth, which is too much.")
+    assert describe_comparison(EMPTY) == ["Too few held-out images to judge what it draws; raise split.validation."]
+
+
+def test_words_where_half_of_blurred_cannot_be_asked():
+    said = describe_comparison(pd.concat([make_table(sigma=0.0), make_table(sigma=0.0, encoder="y")]))
+    assert len(said) == 5 and not any("times" in sentence and "blurred" in sentence for sentence in said)
+    assert said[-1] == ("What it draws is as sharp as real images or noisier, so there is no blurred reference, and half of its distance "
+                        "cannot be asked.")
+    unseen = describe_comparison(make_table(blurred=-0.002))[1]
+    assert unseen == ("The real ones blurred to the generator's sharpness are no farther (−0.0020) than real training images: these "
+                      "features do not see the difference, so half of it cannot be asked.")
+
+
 def test_tables_of_several_runs_are_one():
-    assert list(judged({"a": make_table()}).columns) == list(EMPTY.columns)
+    assert list(judged({"a": make_table()}).columns) == COLUMNS
     both = judged({"a": make_table(), "b": make_table()})
     assert both["run"].tolist() == ["a"] * 4 + ["b"] * 4 and both["kind"].iloc[1] == "real training images"
     assert judged({"a": EMPTY, "b": make_table()})["run"].tolist() == ["b"] * 4

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from lib.diffusion.base.agreement import DRAWN
-from lib.report.generator_truth import (
+from lib.files import write_json
+from lib.report.generator_truth import Findings, plot_agreement, plot_skin, side_by_side, together
+from lib.report.generator_truth_words import (
+    accuracy_table,
     agreement_table,
     check_targets,
     describe_agreement,
@@ -15,9 +18,6 @@ from lib.report.generator_truth import (
     describe_skin,
     describe_targets,
     diversity_table,
-    plot_agreement,
-    plot_skin,
-    side_by_side,
 )
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -41,6 +41,45 @@ VARIED = pd.DataFrame({
     "coverage": [0.3, 0.9], "coverage_drawn": [0.97, 0.97], "coverage_ratio": [0.31, 0.93],
     "distance": [0.5, 0.6], "distance_drawn": [0.62, 0.62], "distance_ratio": [0.81, 0.97],
 })
+
+
+class Plain:
+    """An encoder whose features are the pixels."""
+
+    name = "plain-pixels"
+
+    def embed(self, pixels):
+        return pixels.reshape(len(pixels), -1).astype(np.float32)
+
+    def feature_maps(self, pixels):
+        return [pixels.reshape(len(pixels), -1, 3).astype(np.float32)]
+
+
+def test_what_is_found_follows_from_the_judged_pictures(tmp_path):
+    """16 drawn pictures that the oracle reads without fault; of as many generated ones half the classes and a quarter of the types."""
+    cells = pd.DataFrame([(label, tone) for label, tone, _ in itertools.product(["a", "b"], [2, 6], range(4))], columns=["label", "tone"])
+    drawn = cells.assign(variant=DRAWN, start=DRAWN, said_label=cells["label"], said_tone=cells["tone"], ita=60 - 10.0 * cells["tone"])
+    learnt = cells.assign(variant="LoRA", start="anchored", said_label="a", said_tone=cells["tone"].where(cells.index % 4 == 0, 4),
+                          ita=drawn["ita"] + 3)
+    pictures = np.random.default_rng(0).integers(0, 255, (16, 4, 4, 3), dtype=np.uint8)
+    pixels, judged = together((pictures, drawn), (pictures, learnt))
+    found = Findings(judged, pixels, Plain(), neighbours=1)
+    assert pixels.shape == (32, 4, 4, 3) and judged.index.tolist() == list(range(32))
+    assert found.bands[["part", "images", "label_agrees", "tone_agrees"]].to_numpy().tolist() == [["I–IV", 8, 0.5, 0.25],
+                                                                                                    ["V–VI", 8, 0.5, 0.25]]
+    assert found.by_tone["part"].tolist() == [2, 6] and found.errors["error"].tolist() == [3.0] and found.per_variant.tolist() == [16]
+    assert found.varied["distance_ratio"].tolist() == [1.0, 1.0] and found.varied is found.varied       # the same pictures; measured once
+    varied = found.varied.iloc[-1]
+    assert found.targets["measured"].tolist() == [0.5, 0.25, varied["coverage_ratio"], varied["distance_ratio"]]
+
+    ceilings = {what: {"all": 0.9, "by_tone": {"1": 0.9, "2": share}}
+                for what, share in (("diagnosis", 0.8), ("tone", 0.7), ("tone_within_one", 1.0))}
+    metrics = found.metrics(ceilings, images=4)
+    write_json(tmp_path / "metrics.json", metrics)
+    assert metrics["oracle"] == dict.fromkeys(("diagnosis", "tone", "tone_within_one"), 0.9)
+    assert [row["part"] for row in metrics["by_label"]] == ["a", "b"] and metrics["diversity"]["encoder"] == "plain-pixels"
+    assert metrics["findings"][0] == describe_targets(found.targets)[0] and "4 pictures of each" in metrics["headline"]["caption"]
+    assert accuracy_table(ceilings).loc["2"].tolist() == [0.8, 0.7, 1.0]
 
 
 def test_targets_are_measured_and_missed_ones_named():

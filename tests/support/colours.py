@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lib.encoders.encoder import Encoder
 
-class Colours:
+
+class Colours(Encoder):
     """An encoder that sees 8 × 8 block means."""
 
     name = "colours"

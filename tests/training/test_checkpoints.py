@@ -1,14 +1,16 @@
 """Checkpoints: what goes in comes out, what is damaged or foreign is never used, a write that dies leaves the old file."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from lib.files import write_atomically, write_json
-from lib.training.checkpoints import delete_checkpoints, load_checkpoint, save_checkpoint
+from lib.training.checkpoints import delete_checkpoints, load_checkpoint, save_checkpoint, told_when_full
 
 
 def example(value: float = 1.0) -> dict:
@@ -62,6 +64,35 @@ def test_another_fingerprint_is_not_used_and_said(tmp_path):
     said = []
     assert load_checkpoint(tmp_path, fingerprint="new", say=said.append) is None
     assert len(said) == 1 and "another configuration" in said[0] and "old" in said[0] and "new" in said[0]
+
+
+def test_what_another_configuration_left_further_on_does_not_push_out_the_new_ones(tmp_path):
+    for step in (100, 200):
+        save_checkpoint(tmp_path, step, example(), fingerprint="old")
+    for step in (7, 14, 21):
+        save_checkpoint(tmp_path, step, example(step), fingerprint="new")
+        assert load_checkpoint(tmp_path, fingerprint="new", say=lambda text: None).step == step
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["step-0000000014.safetensors", "step-0000000021.safetensors"]
+
+
+@pytest.mark.parametrize(("error", "number"), [
+    (OSError(errno.ENOSPC, "No space left on device"), errno.ENOSPC),
+    (OSError(errno.EDQUOT, "Disk quota exceeded"), errno.EDQUOT),
+    (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), errno.ENOSPC),
+])
+def test_a_full_disk_is_told_with_what_stays(tmp_path, error, number):
+    for saved, stays in ((7, rf"The checkpoint of epoch 7 stays in {tmp_path}\."), (None, r"No checkpoint was written before\.")):
+        with pytest.raises(OSError, match=rf"toy: the disk is full after epoch 9\. {stays} Free some space and run the same command again"
+                           ) as told, told_when_full("toy", 9, tmp_path, saved, "epoch"):
+            raise error
+        assert told.value.errno == number and told.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EACCES, "Permission denied"), SafetensorError("(os error 13)"), ValueError("28")])
+def test_other_errors_pass_as_they_are(tmp_path, error):
+    with pytest.raises(type(error)) as passed, told_when_full("toy", 9, tmp_path, None):
+        raise error
+    assert passed.value is error
 
 
 def test_a_file_cut_short_falls_back_to_the_one_before(tmp_path):

@@ -44,7 +44,7 @@ def test_names_that_collide_are_told():
 
 
 def test_a_base_that_is_not_there_is_told(plan, monkeypatch, tmp_path):
-    from lib.diffusion import places
+    from lib import pretrained
 
-    monkeypatch.setitem(places.ASSETS, "phantom-sd", tmp_path / "none")
+    monkeypatch.setitem(pretrained.ASSETS, "phantom-sd", tmp_path / "none")
     assert "python -m lib.diffusion.base.build phantom-sd" in forecast(load_plan("params/demo.yaml"))

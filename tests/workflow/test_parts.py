@@ -106,11 +106,11 @@ def test_stages_that_others_wait_for_go_first():
 
 
 def test_pretrained_models_count_by_their_files(tmp_path, monkeypatch):
-    from lib.diffusion import places
+    from lib import pretrained
 
     (tmp_path / "adapter").mkdir()
     plan = load_plan("params/ci.yaml", {"generation.image_prompt.adapter": str(tmp_path / "adapter")})
-    monkeypatch.setitem(places.ASSETS, "phantom-oracle", tmp_path / "oracle")
+    monkeypatch.setitem(pretrained.ASSETS, "phantom-oracle", tmp_path / "oracle")
     (tmp_path / "oracle").mkdir()
 
     def models(stage):

@@ -107,9 +107,10 @@ def test_plumbing_is_left_out():
 
 def test_imports_run_one_way():
     """DESIGN §2: a layer imports only layers below it."""
-    layers = ["workflow", "report", "stats", "classify", "diffusion", "training", "metrics", "data", "phantom", "tables", "study",
-              "names", "process", "files"]
+    layers = ["workflow", "report", "stats", "classify", "diffusion", "encoders", "training", "metrics", "data", "phantom", "tables",
+              "study", "pretrained", "names", "process", "files"]
     height = {name: -place for place, name in enumerate(layers)}
+    height["curation"] = height["stats"]            # side by side: reviews ask stats for intervals
     height["gan"] = height["diffusion"]             # side by side: what draws and what is drawn again is theirs together
     for path in sorted((ROOT / "lib").rglob("*.py")):
         layer = path.relative_to(ROOT / "lib").parts[0].removesuffix(".py")

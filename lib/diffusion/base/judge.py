@@ -13,7 +13,7 @@ from lib.data.skin import measure_skin
 from lib.diffusion.base.agreement import BANDS, DRAWN, with_bands
 from lib.diffusion.base.oracle import Oracle
 from lib.diffusion.base.pool import SEED_HELD_OUT, draw_pool
-from lib.diffusion.hub import Encoder
+from lib.encoders.encoder import Encoder
 from lib.metrics.coverage import compare_manifolds
 from lib.metrics.perceptual_distance import mean_distance
 from lib.phantom.lesions import USUAL

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-_ASSETS = Path(__file__).parents[1] / "assets"
+_ASSETS = Path(__file__).parent / "assets"
 ASSETS = {
     "phantom-sd":     _ASSETS / "phantom_sd",
     "phantom-siglip": _ASSETS / "phantom_siglip",
@@ -40,16 +43,31 @@ def split_revision(model: str) -> tuple[str, str | None]:
 
 
 def model_state(model: str) -> str:
-    """A short hash that changes when a model's files do; of a Hub id, which its revision pins, of the name alone.
+    """A short hash that changes when a model's files do; of a Hub id, which its revision pins, and of "spectrum" of the name alone.
 
     Shipped assets are small and count by content, so a fresh clone has the same; other folders by names, sizes and times of change,
-    since they may hold gigabytes. ModelError as `locate`.
+    since they may hold gigabytes; so does the file of "inception@FILE". ModelError as `locate`.
     """
-    folder = Path(locate(model))
+    folder, file = Path(locate(model)), Path(model.partition("@")[2]).expanduser()
     digest = hashlib.sha256(model.encode())
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else [file]:
         if path.is_file() and path.name not in _SAID:
             state = path.stat()
             content = path.read_bytes() if model in ASSETS else f"{state.st_size} {state.st_mtime_ns}".encode()
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + content)
+            digest.update((path.relative_to(folder).as_posix() if path != file else path.name).encode() + b"\0" + content)
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def without_bars(
+    *loggings: Any,                         # the logging modules of transformers, diffusers
+) -> Iterator[None]:
+    """Loading takes a moment, and these have progress bars of their own for it."""
+    shown = [logging for logging in loggings if logging.is_progress_bar_enabled()]
+    for logging in shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in shown:
+            logging.enable_progress_bar()

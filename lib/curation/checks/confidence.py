@@ -1,0 +1,20 @@
+"""How sure is a classifier, trained on real images alone, that the picture shows what was asked for?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lib.curation.candidates import Candidates
+from lib.curation.checks.reference import Meta, Reference
+from lib.study import Check
+
+META = Meta("probability of the asked label, 0–1", (0, 1), "low", "the wrong class")
+
+
+def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
+    """[N] calibrated probability; NaN where training images show one label or not this one."""
+    encoder = reference.encoder_of(check)
+    model = reference.label_model(encoder)
+    if model is None:
+        return np.full(len(candidates), np.nan)
+    return model.of_asked(candidates.vectors(encoder), candidates.table["label"].to_numpy())[0]

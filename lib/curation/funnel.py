@@ -1,0 +1,69 @@
+"""How many images fall at each check, and whether some group falls more often: curation must not undo the balance that was drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, fisher_exact
+
+from lib.stats.multiplicity import holm
+from lib.study import Check
+
+PASSED    = "passed"
+GENERATED = "generated"                 # first step
+SELECTED  = "selected"                  # last step
+POOLED    = "all classes"               # in place of a label
+
+
+def funnel(
+    table:  pd.DataFrame,               # of the curated table
+    checks: list[Check],                # in order
+) -> pd.DataFrame:
+    """A row per step: step ("generated", each check, "selected"), left, rejected, unmeasured, not_judged.
+
+    Of the images that entered a check, unmeasured have no score (they are among the rejected unless the check keeps them), and not judged
+    are those that it does not apply to, or that it has no limit for.
+    """
+    inside = np.ones(len(table), dtype=bool)
+    rows = [{"step": GENERATED, "left": len(table), "rejected": 0, "unmeasured": 0, "not_judged": 0}]
+    for check in checks:
+        judged, score = table[f"pass_{check.title}"].notna().to_numpy(), table[f"score_{check.title}"].notna().to_numpy()
+        failed = inside & table["verdict"].eq(check.title).to_numpy()
+        rows.append({"step": check.title, "left": int((inside & ~failed).sum()), "rejected": int(failed.sum()),
+                     "unmeasured": int((inside & judged & ~score).sum()), "not_judged": int((inside & ~judged).sum())})
+        inside &= ~failed
+    kept = int(table["selected"].sum())
+    return pd.DataFrame([*rows, {"step": SELECTED, "left": kept, "rejected": 0, "unmeasured": 0, "not_judged": 0}])
+
+
+def rejection_rates(
+    table: pd.DataFrame,                # label, group, verdict
+    *,
+    check:  str | None = None,          # rejected by this check alone; None: by any
+    pooled: bool       = False,         # over all labels instead of each
+    level:  float      = 0.05,          # of the family of comparisons
+) -> pd.DataFrame:
+    """A row per label × group (group null: not known): images, rejected, share, low, high, p, p_holm, warning.
+
+    Intervals are Wilson's (1927) at 95 %. p is Fisher's exact test, one-sided, that the group is rejected more than the other groups of
+    the same label; `warning` where it is under `level` after Holm's correction over all rows that have one. NaN where there is no other.
+    """
+    rejected = table["verdict"].eq(check) if check else table["verdict"].ne(PASSED)
+    groups = table["group"].astype(object).where(table["group"].notna(), None)
+    frame = pd.DataFrame({"label": POOLED if pooled else table["label"], "group": groups, "rejected": rejected}, index=table.index)
+    rows = [_rate(label, group, own["rejected"], part.drop(own.index)["rejected"])
+            for label, part in frame.groupby("label", sort=False) for group, own in part.groupby("group", sort=False, dropna=False)]
+    out = pd.DataFrame(rows, columns=["label", "group", "images", "rejected", "share", "low", "high", "p"])
+    out["group"] = out["group"].astype(object).where(out["group"].notna(), None)
+    adjusted = holm(out["p"].to_numpy(dtype=float))
+    return out.assign(p_holm=adjusted, warning=adjusted < level)
+
+
+def _rate(label: str, group: object, own: pd.Series, others: pd.Series) -> dict:
+    images, fallen = len(own), int(own.sum())
+    interval, p = binomtest(fallen, images).proportion_ci(0.95, "wilson"), np.nan
+    if len(others):
+        counts = [[fallen, images - fallen], [int(others.sum()), int((~others).sum())]]
+        p = float(fisher_exact(counts, alternative="greater").pvalue)
+    return {"label": label, "group": None if pd.isna(group) else group, "images": images, "rejected": fallen, "share": fallen / images,
+            "low": float(interval.low), "high": float(interval.high), "p": p}
