@@ -2,7 +2,8 @@
 
 Stable Diffusion's training schedule never reaches pure noise, so its network reads an image's mean colour from what is left of the
 signal at the last timestep (Lin et al. 2023, arXiv 2305.08891, §3.1). Starting from x_T = √ā_T · z + √(1 − ā_T) · ε, with z the encoding
-of an image in a skin colour of the asked tone and ε without a mean of its own, gives it that colour to read. Nothing is trained.
+of an image in a skin colour of the asked tone, gives it that colour to read. Nothing is trained. The mean of ε is read as a colour as well:
+the start keeps a part of it, and shades lie nearer together than the photographs', so that what is drawn spreads as the tone does.
 
 Where that image is flat, the network reads as well that there is no lesion, and draws pale ones or none on skin that it has just learnt.
 So the colour carries a shape of the cell: how some of its training images differ from their own skin, on average, on a grid of 8 × 8.
@@ -23,12 +24,14 @@ Colour = tuple[int, int, int]       # sRGB, 0–255
 Shape  = bytes                      # [8, 8, 3] of sRGB levels beside the skin's, 128 where they are alike
 
 GRID       = 8          # places per side of a shape: too coarse to hold an image
+OWN_MEAN   = 0.7        # of the mean of the noise over an anchor stays: with all of it ITA spreads by 10° in a tone that has 7°
 
 _RING      = 0.12       # of the side: the border, where skin lies beside the lesion
 _DARK      = 20         # a pixel whose brightest channel is under this is a dermoscope's vignette
 _BRIGHT    = 250        # a pixel whose darkest channel is over this is a highlight or paper
 _LEAST     = 20         # pixels of a ring that count; with fewer the whole ring does
 _SHADES    = 7          # colours kept per tone and domain, so that images of a tone do not all get one shade
+_NEARER    = 0.5        # of its distance from the tone's median is left to a shade (measured on phantoms, as OWN_MEAN is)
 _ENOUGH    = 12         # training images of a tone in a domain; with fewer, all domains of the tone count
 _SHAPED    = 8          # training images of a label × tone that shapes need; with fewer, all tones of the label count
 _AVERAGED  = 4          # images under a shape at least: a grid of one image would be a small copy of it
@@ -157,6 +160,6 @@ def _averaged(image: np.ndarray) -> np.ndarray:         # uint8 [S, S, 3] → fl
 
 
 def _shades(colours: np.ndarray) -> tuple[Colour, ...]:     # float [K, 3]
-    ordered = colours[np.argsort(-colours.sum(axis=1), kind="stable")]
-    parts = np.array_split(ordered, min(_SHADES, len(ordered)))
-    return tuple(tuple(round(value) for value in np.median(part, axis=0)) for part in parts)
+    ordered, middle = colours[np.argsort(-colours.sum(axis=1), kind="stable")], np.median(colours, axis=0)
+    medians = [np.median(part, axis=0) for part in np.array_split(ordered, min(_SHADES, len(ordered)))]
+    return tuple(tuple(round(value) for value in middle + _NEARER * (median - middle)) for median in medians)

@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, PNDMScheduler,
 from diffusers.models.attention_processor import SlicedAttnProcessor
 from PIL import Image
 
-from lib.diffusion.anchor import Anchors, Colour, Shape, anchor_image, hex_of
+from lib.diffusion.anchor import OWN_MEAN, Anchors, Colour, Shape, anchor_image, hex_of
 from lib.diffusion.class_labels import ClassLabels
 from lib.diffusion.image_prompt import image_adapter_hash, picture_hash
 from lib.diffusion.requests import Request, in_slots
@@ -167,8 +167,8 @@ class DiffusionSampler:
     def _start(self, requests: list[Request], first: int) -> torch.Tensor:
         """Noise, or noise over an image: one in a skin colour, or the reference. Drawn on the CPU, so every device starts alike.
 
-        Over a skin colour the noise has no mean of its own: that of 32 × 32 places spreads by 1/32, half of the √ā ≈ 0.07 of the colour
-        that is left at the last timestep, and the network would read the two as one.
+        Over a skin colour the noise has less of a mean: that of 32 × 32 places spreads by 1/32, half of the √ā ≈ 0.07 of the colour that
+        is left at the last timestep, and the network reads the two as one.
         """
         side = self.size // self.pipeline.vae_scale_factor
         kept = float(self.scheduler.alphas_cumprod[first])
@@ -181,7 +181,7 @@ class DiffusionSampler:
             else:
                 colour = self._colour(request)
                 clean = None if colour is None else self._anchor(colour, self._shape(request))
-                noise = noise if clean is None else noise - noise.mean(dim=(2, 3), keepdim=True)
+                noise = noise if clean is None else noise - (1 - OWN_MEAN) * noise.mean(dim=(2, 3), keepdim=True)
             parts.append(noise if clean is None else kept**0.5 * clean + (1 - kept)**0.5 * noise)
         return torch.cat(parts).to(self.dtype)
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
 
-from lib.diffusion.anchor import Anchors, anchor_image, hex_of
+from lib.diffusion.anchor import OWN_MEAN, Anchors, anchor_image, hex_of
 from lib.diffusion.class_labels import add_class_labels
 from lib.diffusion.image_prompt import attach_ip_adapter, picture_hash
 from lib.diffusion.requests import Requests
@@ -105,7 +105,7 @@ def test_the_anchored_start_is_noise_over_a_flat_image_at_the_last_timestep(tiny
         flat = torch.tensor([90, 60, 50]).view(1, 3, 1, 1).expand(1, 3, 32, 32) / 127.5 - 1
         clean = tiny_pipeline.vae.encode(flat).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
     noise = [torch.randn((1, 4, 8, 8), generator=generator) for generator in generators([dark, light, unknown])]
-    level = noise[0] - noise[0].mean(dim=(2, 3), keepdim=True)        # the colour alone has a mean
+    level = noise[0] - (1 - OWN_MEAN) * noise[0].mean(dim=(2, 3), keepdim=True)
     reference = DDPMScheduler.from_config(tiny_pipeline.scheduler.config).add_noise(clean, level, torch.tensor([999]))
     torch.testing.assert_close(starts[:1], reference)
     assert torch.equal(starts[1:], torch.cat(noise[1:]))            # no images of type I, and no tone asked: plain
@@ -125,7 +125,7 @@ def test_the_shape_of_the_cell_lies_on_its_colour(tiny_pipeline):
         start, noise = sampler._start([dark], first), torch.randn((1, 4, 8, 8), generator=generators([dark])[0])
         pixels = torch.from_numpy(anchor_image((90, 60, 50), shape, 32).copy()).permute(2, 0, 1)[None] / 127.5 - 1
         clean = tiny_pipeline.vae.encode(pixels).latent_dist.mode() * tiny_pipeline.vae.config.scaling_factor
-    torch.testing.assert_close(start, kept**0.5 * clean + (1 - kept)**0.5 * (noise - noise.mean(dim=(2, 3), keepdim=True)))
+    torch.testing.assert_close(start, kept**0.5 * clean + (1 - kept)**0.5 * (noise - (1 - OWN_MEAN) * noise.mean(dim=(2, 3), keepdim=True)))
     assert sampler.trace(dark)["anchor_shape"] == shape.hex()
     flat, _ = make(tiny_pipeline, anchors=shaped, start="anchored", anchor="flat")
     assert flat.trace(dark)["anchor_shape"] is None and flat.deciding() != sampler.deciding()
