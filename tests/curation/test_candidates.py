@@ -39,7 +39,7 @@ def world(tmp_path, small_pool):
     } for i in range(6)])
     study = SimpleNamespace(curation=Curation(), gan=Gan(crop="whole"), diffusion=Diffusion(), groups=Groups(),
                             labels=SimpleNamespace(names=["a", "b"]),
-                            data=Data(sources=[{"dataset": "image_folder", "path": "x", "name": "clinic"}]))
+                            data=Data(sources=[{"dataset": "image_folder", "name": "clinic"}]))
     def opened(**options):
         tables = {"samples": samples, "synthetic": synthetic, "study": study} | options
         return open_candidates(tables["samples"], tables["synthetic"], {"clinic": tmp_path / "real"}, tables["study"], tmp_path / "drawn",

@@ -6,6 +6,7 @@ import numpy as np
 
 from lib.curation.candidates import Candidates
 from lib.curation.checks.reference import Meta, Reference
+from lib.encoders.encoder import Encoder
 from lib.study import Check
 
 META = Meta("cosine to the prompt of the asked label less that to the nearest other label, −2 to 2", (-2, 2), "low",
@@ -24,8 +25,8 @@ def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndar
         return out
     encoder = reference.encoder_of(check)
     texts = list(dict.fromkeys(candidates.prompts.ravel()))
-    name = candidates.encoders(encoder).name
-    words = reference.keep(("words", name, tuple(texts)), lambda: text_vectors(name, texts))
+    seeing = candidates.encoders(encoder)
+    words = reference.keep(("words", seeing.name, tuple(texts)), lambda: text_vectors(seeing, texts))
     if words is None:
         return out
     place = {text: number for number, text in enumerate(texts)}
@@ -38,7 +39,7 @@ def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndar
 
 
 def text_vectors(
-    encoder: str,                               # a name as of `load_encoder`
+    encoder: Encoder,
     texts:   list[str],
 ) -> np.ndarray | None:
     """float32 [N, D] of length 1 in the space of the encoder's picture vectors; None where the model reads no text."""
@@ -48,16 +49,19 @@ def text_vectors(
 
     from lib.data.embedding import load_image_model
     from lib.data.errors import DataError
+    from lib.encoders.transformers_model import TransformersEncoder
     from lib.pretrained import locate, split_revision, without_bars
 
-    model_id, revision = split_revision(encoder)
+    if not isinstance(encoder, TransformersEncoder):
+        return None
+    model_id, revision = split_revision(encoder.name)
     try:
         with without_bars(transformers_logging):
             _, model, _ = load_image_model(locate(model_id), revision=revision, key="curation.checks")
         if not hasattr(model, "get_text_features"):
             return None
         tokenizer = AutoTokenizer.from_pretrained(locate(model_id), **({"revision": revision} if revision else {}))
-    except (DataError, OSError, ValueError):        # an encoder without a text tower, or of another library
+    except (DataError, OSError, ValueError):        # no tokenizer: a model of images alone
         return None
     with torch.inference_mode():
         tokens = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
