@@ -180,6 +180,8 @@ CURATED = pa.DataFrameSchema(
     ],
 )
 
+OWN_FILES = ("synthetic",)              # tables whose paths start from the folder that they lie in
+
 SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "curated": CURATED, "predictions": PREDICTIONS}
 
 

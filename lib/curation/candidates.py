@@ -94,6 +94,11 @@ class Candidates:
         cells[:] = list(zip(self.table["label"], tones, strict=True))
         return cells
 
+    def of(self, label: str, among: np.ndarray | None = None) -> np.ndarray:
+        """Pixels of a label's images, of those in the mask `among` [N] alone where one is given."""
+        mine = self.table["label"].eq(label).to_numpy()
+        return self.pixels[mine if among is None else mine & among]
+
     def vectors(self, encoder: str) -> np.ndarray:
         """float32 [N, D], see `Encoder.embed`."""
         return self._seen("embed", encoder)
@@ -182,13 +187,13 @@ def open_candidates(
                              progress=progress)
         return candidates(_as_asked(table, words, size), pixels)
 
-    train, held_out = _real_rows(samples, study, is_gan)
+    train, held_out = real_rows(samples, study, is_gan)
     generated = rows.assign(cluster_id=None)[list(COLUMNS)]
     return Material(candidates(generated, _read_generated(rows, Path(folder), size, threads)), real(train, "training"),
                     real(held_out, "held-out"))
 
 
-def _real_rows(samples: pd.DataFrame, study: Any, is_gan: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+def real_rows(samples: pd.DataFrame, study: Any, is_gan: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows and held-out rows; never test. A share of train is drawn by clusters, and leaves the training rows."""
     known = samples[samples["label"].isin(study.gan.labels(study.labels.names) if is_gan else study.labels.names)]
     if is_gan and study.gan.sources:

@@ -12,7 +12,8 @@ from lib.curation.candidates import Candidates, Material
 from lib.curation.checks import duplicate
 from lib.curation.checks.reference import Reference
 from lib.curation.checks.registry import applies, module_of
-from lib.curation.funnel import PASSED
+from lib.curation.funnel import PASSED, PEOPLE
+from lib.curation.review.record import merge_scores, people_keep
 from lib.curation.select import select
 from lib.curation.thresholds import Limits, fit_limits, no_limits
 from lib.study import Check, Curation
@@ -33,12 +34,18 @@ class Curated:
     reference:    Reference
     notes:        list[str] = field(default_factory=list)
 
+    def scores_of(self, check: str, options: Curation) -> np.ndarray:
+        """[N] of the first check of this kind; NaN where the study has none."""
+        title = next((one.title for one in options.checks if one.check == check), None)
+        return np.full(len(self.table), np.nan) if title is None else self.table[f"score_{title}"].to_numpy(dtype=float)
+
 
 def curate(
     material: Material,
     options:  Curation,
     wanted:   pd.DataFrame,                             # label, tone, images: of `wanted_images`
     *,
+    people:   pd.DataFrame | None               = None,         # of `human_scores`: an image that people refuse is not used
     progress: Callable[[int, int], None] | None = None,         # called with (checks done, checks)
 ) -> Curated:
     """Judge every generated image. A check that cannot be measured for an image, a cell or at all says so; the others go on."""
@@ -59,6 +66,9 @@ def curate(
             progress(number, len(options.checks))
     table = _judge(generated, options.checks, scores, limits, reference)
     judged = _judge(held_out, options.checks, real, limits, reference)
+    if people is not None and len(people):
+        table = merge_scores(table, people)
+        table.loc[table["verdict"].eq(PASSED) & ~people_keep(table, options.review), "verdict"] = PEOPLE
     notes += [*generated.encoders.notes, *_unfitted(limits)]
     realism = next((scores[check.title] for check in options.checks if check.check == "realism"), np.zeros(len(generated)))
     try:

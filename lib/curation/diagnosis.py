@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lib.curation.set_scores import CHECKS, PIXELS
+from lib.curation.set_statistics import CHECKS, PIXELS
 from lib.metrics.estimate import number
 from lib.study.curation import Gate
 

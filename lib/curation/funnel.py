@@ -11,6 +11,7 @@ from lib.study import Check
 
 PASSED    = "passed"
 GENERATED = "generated"                 # first step
+PEOPLE    = "people"                    # step after the checks: refused by raters, where there were some
 SELECTED  = "selected"                  # last step
 POOLED    = "all classes"               # in place of a label
 
@@ -19,7 +20,7 @@ def funnel(
     table:  pd.DataFrame,               # of the curated table
     checks: list[Check],                # in order
 ) -> pd.DataFrame:
-    """A row per step: step ("generated", each check, "selected"), left, rejected, unmeasured, not_judged.
+    """A row per step: step ("generated", each check, "people" where they refused some, "selected"), left, rejected, unmeasured, not_judged.
 
     Of the images that entered a check, unmeasured have no score (they are among the rejected unless the check keeps them), and not judged
     are those that it does not apply to, or that it has no limit for.
@@ -32,6 +33,9 @@ def funnel(
         rows.append({"step": check.title, "left": int((inside & ~failed).sum()), "rejected": int(failed.sum()),
                      "unmeasured": int((inside & judged & ~score).sum()), "not_judged": int((inside & ~judged).sum())})
         inside &= ~failed
+    if refused := int(table["verdict"].eq(PEOPLE).sum()):
+        rows.append({"step": PEOPLE, "left": int(inside.sum()) - refused, "rejected": refused, "unmeasured": 0,
+                     "not_judged": int(table.loc[inside, "human_mean"].isna().sum())})
     kept = int(table["selected"].sum())
     return pd.DataFrame([*rows, {"step": SELECTED, "left": kept, "rejected": 0, "unmeasured": 0, "not_judged": 0}])
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Any
 
 import pandas as pd
 
@@ -103,6 +104,11 @@ class Words:
     def domain(self, domain: str) -> str:
         """A domain in the words of the prompt."""
         return self.prompts.domains.get(domain, domain)
+
+
+def asked_tones(study: Any) -> list[str]:
+    """Tones that a study asks its generators for: keys of `Words.tones`; none where it has no section `diffusion`."""
+    return Words(study.diffusion.prompts, study.labels.names, study.groups).tones if study.diffusion else []
 
 
 def cells_of(examples: pd.DataFrame) -> list[Cell]:

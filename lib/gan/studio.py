@@ -12,7 +12,7 @@ import pandas as pd
 
 from lib.diffusion.quota import by_class, quota
 from lib.diffusion.requests import Requests
-from lib.diffusion.words import Words
+from lib.diffusion.words import Words, asked_tones
 from lib.gan.crops import lesion_crops
 from lib.gan.model import CARD, GanModel, load_generators, read_card
 from lib.gan.sampler import BASE, GanSampler
@@ -82,5 +82,4 @@ def open_gan_studio(
     crops = lesion_crops(samples, roots, Gan.model_validate(card["config"]["options"]), names, split="train", cache=cache,
                          remove_hair=study.data.remove_hair, threads=threads)
     ordered = {label: models[label] for label in names if label in models}
-    tones = Words(study.diffusion.prompts, names, study.groups).tones if study.diffusion else []
-    return GanStudio(ordered, Words(Prompts(by="none"), names, study.groups), tones, crops.rows, crops.pixels)
+    return GanStudio(ordered, Words(Prompts(by="none"), names, study.groups), asked_tones(study), crops.rows, crops.pixels)

@@ -14,7 +14,7 @@ from typing import Any
 
 from lib.data.errors import DataError
 from lib.study import ROOT, Study, fingerprint
-from lib.workflow.plan import Job, Plan
+from lib.workflow.plan import Job, Plan, outputs_root
 from lib.workflow.sources import notebook_hash, notebook_sources
 from lib.workflow.stages import Stage
 
@@ -41,6 +41,7 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
         "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
         "folders":  _folders(plan.study) if job.stage.images else {},
         "models":   _models(plan.study, job.stage),
+        "reviews":  _reviews(plan.study) if job.stage.reviewed else {},
     }
 
 
@@ -57,6 +58,12 @@ def _models(study: Study, stage: Stage) -> dict[str, str]:
     shown = visible_params(study, stage)
     named = {key: shown[key] for key in MODELS if shown.get(key)} | {name: name for name in stage.assets}
     return {key: state(model) for key, model in named.items()}
+
+
+def _reviews(study: Study) -> dict[str, str]:
+    """What people said of the stage's images, by file: the scores that `lib.curation.review collect` wrote."""
+    folder = outputs_root() / study.name / "06_curation" / "review"
+    return {path.name: file_hash(path) for path in sorted(folder.glob("scores-*.csv"))}
 
 
 def _folders(study: Study) -> dict[str, str]:
@@ -110,7 +117,7 @@ def differences(old: dict, new: dict) -> list[str]:
     for name, how in _changes(old["params"], new["params"]):
         shown = f"{_short(old['params'][name])} → {_short(new['params'][name])}" if how == "changed" else how
         reasons.append(f"{name} {shown}")
-    for part in ("folders", "models"):
+    for part in ("folders", "models", "reviews"):
         reasons += [f"files of {name} {how}" for name, how in _changes(old.get(part, {}), new.get(part, {}))]
     reasons += [f"input {name} {how}" for name, how in _changes(old["inputs"], new["inputs"])]
     if old["cells"] != new["cells"]:

@@ -114,11 +114,12 @@ class Run:
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it.
 
-        A chunk's own paths start from its folder; here they start from the stage's (see `stage_folder`), so they name one file each.
+        The paths of a chunk that keeps files start from its folder; here they start from the stage's (see `stage_folder`), so they name one
+        file each.
         """
         import pandas as pd
 
-        from lib.tables import read_table
+        from lib.tables import OWN_FILES, read_table
 
         maker = next(stage for stage in STAGES.values() if table in stage.writes)
         if not self.plan.of(maker.name):
@@ -127,7 +128,7 @@ class Run:
         self._require(maker.name, paths)
         parts = [read_table(table, path) for path in paths]
         for job, part in zip(self.plan.of(maker.name), parts, strict=True):
-            if job.chunk and "path" in part:
+            if job.chunk and table in OWN_FILES:
                 part["path"] = f"{job.chunk}/" + part["path"]               # null stays null: an attempt without a file
         return pd.concat(parts, ignore_index=True)
 

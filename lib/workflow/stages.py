@@ -25,6 +25,7 @@ class Stage:
     hidden:   tuple[str, ...] = ()                      # keys of its sections that only lay out the grid, or that it does not look at
     gpu:      bool = False                              # takes a GPU when there is one
     images:   bool = False                              # looks into the sources' folders, so it depends on what lies there
+    reviewed: bool = False                              # takes in what people said of its images, so it depends on their scores
     assets:   tuple[str, ...] = ()                      # shipped models that it uses and that no parameter names
     section:  str | None = None                         # (dotted) section that asks for this stage; a study without it has no such stage
     needs:    Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # of a fan-out: which of `reads` a chunk with these cells uses
@@ -51,6 +52,10 @@ def _shards(study: Study) -> dict[str, list[dict]]:
     shards, prefix = study.generation.shards, {"diffusion": "", "gan": "gan-"}
     return {f"{prefix[generator]}shard-{shard + 1}-of-{shards}": [{"generator": generator, "index": shard, "shards": shards}]
             for generator in study.generators for shard in range(shards)}
+
+
+def _per_generator(study: Study) -> dict[str, list[dict]]:
+    return {generator: [{"generator": generator}] for generator in study.generators}
 
 
 def _learnt(cells: tuple[dict, ...]) -> tuple[str, ...]:
@@ -114,6 +119,19 @@ STAGES = {stage.name: stage for stage in (
         needs    = _learnt,
         hidden   = ("generation.shards", "generation.generators"),
         section  = "generation",
+        gpu      = True,
+    ),
+    Stage(
+        name     = "06_curation",
+        question = "Which generated images are good enough to train on?",
+        reads    = ("01_eda", "05_generation"),
+        writes   = ("curated",),
+        params   = ("curation", "generation", "gan", "diffusion.prompts", "labels.names", "groups", "compute",
+                    "data.crop", "data.remove_hair"),
+        chunks   = _per_generator,
+        hidden   = ("generation.shards", "generation.generators"),
+        section  = "curation",
+        reviewed = True,
         gpu      = True,
     ),
     Stage(

@@ -8,7 +8,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from lib.curation.diagnosis import GO_ON, RETRAIN, UNSURE, decide, describe_decision, diagnose, sentences
-from lib.curation.set_scores import COLUMNS, ImageSet, set_scores
+from lib.curation.image_set import ImageSet
+from lib.curation.set_scores import COLUMNS, set_scores
 from lib.phantom.render import draw
 from lib.phantom.world import sample_world
 from lib.study import PhantomOptions

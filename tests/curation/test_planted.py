@@ -2,7 +2,9 @@
 
 Limits are fitted on one set of held-out phantoms, false alarms counted on another, defects planted in a third. Phantoms are textbook
 ones (difficulty 0): where classes overlap nobody can tell a wrong class, and what a classifier learns from a few hundred images is less
-than what the oracle learnt from 60,000. The table stands at the end of the tests' report.
+than what the oracle learnt from 60,000 (at difficulty 0.15 about 0.7 of what it detects, at 0.45 about half). The table is printed
+and kept beside the tests' temporary files. Of three seeds of the world one missed two figures: with 360 images behind a limit the share
+of false alarms varies (brightness 0.025), and wrong tones were found 0.86, 0.96 and 1.0 times as often as by the oracle.
 """
 
 from __future__ import annotations

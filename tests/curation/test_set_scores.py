@@ -8,7 +8,9 @@ import pytest
 
 from lib.curation.candidates import COLUMNS as TABLE
 from lib.curation.candidates import Candidates, Encoders
-from lib.curation.set_scores import COLUMNS, PIXELS, ImageSet, image_set, set_scores
+from lib.curation.image_set import ImageSet, image_set
+from lib.curation.set_scores import COLUMNS, set_scores
+from lib.curation.set_statistics import PIXELS
 from lib.encoders.encoder import Encoder
 from lib.metrics.kernel_distance import squared_discrepancy
 from lib.metrics.perceptual_distance import mean_distance

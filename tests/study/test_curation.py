@@ -44,7 +44,7 @@ curation:
 
 
 @pytest.mark.parametrize(("override", "message"), [
-    ({"curation.checks": [{"check": "blurr", "least": 1}]},          r"curation\.checks\.check: no check is called 'blurr'; did you mean blur\?"),
+    ({"curation.checks": [{"check": "blurr", "least": 1}]}, r"curation\.checks\.check: no check is called 'blurr'; did you mean blur\?"),
     ({"curation.checks": [{"check": "ssim", "least": "high"}]},      r"got 'high', expected a number \(SSIM .*\) or \{percentile: 0–100\}"),
     ({"curation.checks": [{"check": "ssim", "least": True}]},        r"got True, expected a number"),
     ({"curation.checks": [{"check": "ssim", "least": {"percent": 1}}]}, r"expected a number"),

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from lib.curation.review.errors import ReviewError
 from lib.curation.review.key import Key, review_id, write_key
 from lib.curation.review.page import make_page
@@ -39,16 +41,18 @@ def make(
 
     A page of other images has another id, so nothing that raters work on is ever overwritten. Raises ReviewError, TableError.
     """
-    from lib.curation.candidates import _real_rows
+    from lib.curation.candidates import real_rows
     from lib.data.sources import source_folders
     from lib.tables import read_table
     from lib.training.seeds import numpy_generator
 
     _check_raters(raters)
     review = study.curation.review
-    curated = read_table("curated", outputs / "06_curation" / "curated.parquet")
+    made = [outputs / "06_curation" / generator / "curated.parquet" for generator in study.generators]
+    there = [path for path in made if path.is_file()] or made[:1]           # none: the reader says what to run
+    curated = pd.concat([read_table("curated", path) for path in there], ignore_index=True)
     samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
-    _, held_out = _real_rows(samples, study, is_gan=False)
+    _, held_out = real_rows(samples, study, is_gan=False)
     items, notices = draw_sample(curated, held_out, review)
     roots = source_folders(study.data.sources, phantom_root=outputs / "01_eda" / "images")
     cache = outputs.parent / ".state" / study.name / "cache"

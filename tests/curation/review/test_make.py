@@ -46,7 +46,7 @@ def study(curated, held_out, monkeypatch, tmp_path):
                               width=50, height=40, split=np.where(np.arange(90) // 2 % 3, "validation", "test"))
     samples = samples.astype({"width": "Int32", "height": "Int32"})
     samples["sha256"] = [save(outputs / "01_eda" / "images" / "clinic" / path, (40, 50), format="JPEG") for path in samples["path"]]
-    write_table("curated", curated, outputs / "06_curation" / "curated.parquet")
+    write_table("curated", curated, outputs / "06_curation" / "diffusion" / "curated.parquet")
     write_table("samples", samples, outputs / "01_eda" / "samples.parquet")
     options = {"curation.review.images": 12, "curation.review.which": "all"}
     return load_study("params/ci.yaml", options), outputs, {"curated": curated, "samples": samples}
@@ -96,7 +96,7 @@ def test_the_same_again_gives_the_same_files_and_other_pictures_another_page(stu
     again = make(study, outputs, tmp_path)
     assert again == first and (first.pages[0].read_bytes(), first.key.read_bytes()) == before
     renamed = tables["curated"].assign(image_id="new " + tables["curated"]["image_id"])
-    write_table("curated", renamed, outputs / "06_curation" / "curated.parquet")
+    write_table("curated", renamed, outputs / "06_curation" / "diffusion" / "curated.parquet")
     other = make(study, outputs, tmp_path)
     assert other.key != first.key and first.pages[0].read_bytes() == before[0]
 
