@@ -71,7 +71,7 @@ class Candidates:
             raise ValueError(f"{len(table):,} rows and {len(pixels):,} pictures; they must belong to each other one by one")
         self.table, self.pixels, self.encoders = table.reset_index(drop=True), pixels, encoders
         self.prompts, self.labels, self._transform = prompts, list(labels or dict.fromkeys(table["label"])), transform
-        self._vectors: dict[tuple[str, str], np.ndarray] = {}
+        self._vectors: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -101,11 +101,13 @@ class Candidates:
 
     def vectors(self, encoder: str) -> np.ndarray:
         """float32 [N, D], see `Encoder.embed`."""
-        return self._seen("embed", encoder)
+        if encoder not in self._vectors:
+            self._vectors[encoder] = self._embed(self.encoders(encoder))
+        return self._vectors[encoder]
 
     def features(self, encoder: str) -> np.ndarray:
         """float32 [N, D], see `Encoder.features`."""
-        return self._seen("features", encoder)
+        return self.encoders(encoder).scaled(self.vectors(encoder))
 
     def maps(self, encoder: str, rows: slice | np.ndarray | None = None) -> list[np.ndarray]:
         """Feature maps of these rows, float32 [n, positions, channels] per layer; not kept, as they are large."""
@@ -120,16 +122,23 @@ class Candidates:
         part._vectors = {key: values[rows] for key, values in self._vectors.items()}
         return part
 
-    def _seen(self, kind: str, name: str) -> np.ndarray:
-        if (kind, name) not in self._vectors:
-            encoder = self.encoders(name)
-            if self.encoders.cache is None or not len(self):
-                found = getattr(encoder, kind)(np.asarray(self.pixels))
-            else:
-                found = cached(encoder, kind, self.pixels, self.table["sha256"].tolist(), transform=self._transform,
-                               cache=self.encoders.cache, names=self.table["image_id"].tolist())
-            self._vectors[kind, name] = found
-        return self._vectors[kind, name]
+    def _embed(self, encoder: Encoder) -> np.ndarray:
+        if self.encoders.cache is None or not len(self):
+            return encoder.embed(np.asarray(self.pixels))
+        return cached(encoder, self.pixels, self.table["sha256"].tolist(), transform=self._transform, cache=self.encoders.cache,
+                      names=self.table["image_id"].tolist())
+
+
+def maps_of(
+    sets:    Sequence[Candidates],          # laid end to end
+    encoder: str,
+    rows:    np.ndarray,                    # ascending places in all of them
+) -> list[np.ndarray]:
+    """`Candidates.maps` of rows of several sets."""
+    ends = np.cumsum([0, *map(len, sets)])
+    parts = [one.maps(encoder, here) for one, start, end in zip(sets, ends, ends[1:], strict=False)
+             if len(here := rows[(rows >= start) & (rows < end)] - start)]
+    return [np.concatenate(layers) for layers in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True)

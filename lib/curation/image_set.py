@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from lib.curation.candidates import Candidates
+from lib.curation.candidates import Candidates, maps_of
 
 UNKNOWN = "unknown"                 # group of images whose group is null
 
@@ -44,13 +45,7 @@ def image_set(
     Logits are taken of the first encoder that has some: Inception.
     """
     table, pixels = pd.concat([part.table for part in sets], ignore_index=True), np.concatenate([part.pixels for part in sets])
-    ends = np.cumsum([0, *map(len, sets)])
     first = sets[0]
-
-    def maps(rows: np.ndarray) -> list[np.ndarray]:
-        parts = [part.maps(perceptual, here) for part, start, end in zip(sets, ends, ends[1:], strict=False)
-                 if len(here := rows[(rows >= start) & (rows < end)] - start)]
-        return [np.concatenate(layers) for layers in zip(*parts, strict=True)]
 
     loaded = [first.encoders(name) for name in encoders]
     seer = first.encoders(perceptual, "curation.perceptual") if perceptual else None
@@ -62,7 +57,7 @@ def image_set(
         features = {encoder.name: np.concatenate([part.features(name) for part in sets])
                     for name, encoder in zip(encoders, loaded, strict=True)},
         pixels   = pixels if encoders else None,
-        maps     = maps if perceptual else None,
+        maps     = partial(maps_of, sets, perceptual) if perceptual else None,
         maps_of  = seer.name if seer else "",
         weighted = bool(seer) and seer.weighted_maps,
         logits   = logits(pixels) if logits else None,

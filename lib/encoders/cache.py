@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from filelock import FileLock
@@ -21,23 +20,21 @@ _BLOCK = 1024           # pictures that are in memory at once
 
 def cached(
     encoder: Encoder,
-    kind:    Literal["features", "embed"],
     pixels:  np.ndarray,                            # uint8 [N, H, W, 3]; may be a memory map, read only where something is missing
     hashes:  Sequence[str],                         # [N] sha256 of the image files
     *,
     transform: str,                                 # how files became pixels, in any words: crop, size, hair
-    cache:     Path,                                # folder; a file per encoder, kind and transform
+    cache:     Path,                                # folder; a file per encoder and transform
     names:     Sequence[str] | None = None,         # [N] image_ids, for messages
 ) -> np.ndarray:
-    """float32 [N, D] in the order of `pixels`; only what the cache lacks is encoded, and processes that ask at once wait for the first.
+    """`Encoder.embed` of the pictures [N, D]; only what the cache lacks is encoded, and processes that ask at once wait for the first.
 
     A damaged file is made again. EncoderError where a vector holds NaN or infinity, naming the image; ValueError where the lengths differ.
     """
     if len(hashes) != len(pixels):
         raise ValueError(f"{len(pixels):,} pictures and {len(hashes):,} hashes: each picture needs that of its file")
-    see = getattr(encoder, kind)
-    said = json.dumps([encoder.identity, kind, transform], sort_keys=True)
-    path = Path(cache) / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npz"
+    said = json.dumps([encoder.identity, transform], sort_keys=True)
+    path = Path(cache) / f"embed-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         known = _read(path)
@@ -45,11 +42,11 @@ def cached(
         if places:
             order = sorted(places, key=places.__getitem__)
             wanted = [places[digest] for digest in order]
-            fresh = np.concatenate([see(pixels[wanted[start:start + _BLOCK]]) for start in range(0, len(wanted), _BLOCK)])
+            fresh = np.concatenate([encoder.embed(pixels[wanted[start:start + _BLOCK]]) for start in range(0, len(wanted), _BLOCK)])
             _check(encoder, fresh, [(hashes if names is None else names)[place] for place in wanted])
             known |= dict(zip(order, fresh, strict=True))
             write_atomically(path, lambda temporary: _write(temporary, known))
-    return np.stack([known[digest] for digest in hashes]) if len(hashes) else see(pixels)
+    return np.stack([known[digest] for digest in hashes]) if len(hashes) else encoder.embed(pixels)
 
 
 def _check(encoder: Encoder, vectors: np.ndarray, names: Sequence[str]) -> None:

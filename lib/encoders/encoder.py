@@ -30,12 +30,15 @@ class Encoder(ABC):
         """uint8 [N, H, W, 3] → float32 [N, D]: a vector per picture, of length 1 unless the encoder says otherwise."""
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [N, H, W, 3] → float32 [N, D], as distances between sets use them.
+        """uint8 [N, H, W, 3] → float32 [N, D], as distances between sets use them."""
+        return self.scaled(self.embed(pixels))
+
+    def scaled(self, vectors: np.ndarray) -> np.ndarray:
+        """`features` of what `embed` gave.
 
         Unit vectors × √D, so that the x·y/D of the kernel is the cosine; as they are they would make every distance some 1/D small.
         """
-        embedded = self.embed(pixels)
-        return embedded * np.float32(np.sqrt(embedded.shape[1]))
+        return vectors * np.float32(np.sqrt(vectors.shape[1]))
 
     def feature_maps(self, pixels: np.ndarray) -> list[np.ndarray]:
         """uint8 [N, H, W, 3] → float32 [N, positions, channels] per layer, for a perceptual distance. EncoderError where it has none."""

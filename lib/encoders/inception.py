@@ -46,9 +46,9 @@ class InceptionEncoder(Encoder):
         """uint8 [N, H, W, 3] → float32 [N, 2048], the pooled layer as it is: not of length 1."""
         return self._layers(pixels)[0]
 
-    def features(self, pixels: np.ndarray) -> np.ndarray:
-        """As `embed`: FID and KID are defined on these numbers."""
-        return self.embed(pixels)
+    def scaled(self, vectors: np.ndarray) -> np.ndarray:
+        """As they are: FID and KID are defined on these numbers."""
+        return vectors
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [N, H, W, 3] → float32 [N, 1008] without the bias, as the Inception Score's own code takes them."""

@@ -50,9 +50,9 @@ class Spectrum(Encoder):
         parts = [_seen(np.asarray(pixels[start:start + _BATCH]), window, rings) for start in range(0, len(pixels), _BATCH)]
         return np.concatenate([np.empty((0, 3 * (len(_POWER) + 2)), np.float32), *parts])
 
-    def features(self, pixels: np.ndarray) -> np.ndarray:
-        """As `embed`: a coordinate is of order 1, so the x·y/D of the kernel is too."""
-        return self.embed(pixels)
+    def scaled(self, vectors: np.ndarray) -> np.ndarray:
+        """As they are: a coordinate is of order 1, so the x·y/D of the kernel is too."""
+        return vectors
 
 
 def _seen(pixels: np.ndarray, window: np.ndarray, rings: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def test_a_constant_picture_and_a_vector_of_nan_are_rejected_and_counted(materia
                         labels=material.generated.labels)
     vectors = np.array(spoilt.vectors("colours"))
     vectors[1] = np.nan
-    spoilt._vectors["embed", "colours"] = vectors
+    spoilt._vectors["colours"] = vectors
     table = curate(Material(spoilt, material.train, material.held_out), CHEAP, WANTED).table
     assert table["verdict"].iat[0] == "brightness" and table["verdict"].iat[1] == "realism"
     assert np.isnan(table["score_realism"].iat[1]) and not table["selected"].iloc[:2].any()

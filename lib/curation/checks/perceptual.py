@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lib.curation.candidates import Candidates
-from lib.curation.checks.reference import Meta, Reference, by_label
+from lib.curation.candidates import Candidates, maps_of
+from lib.curation.checks.reference import Meta, Reference
 from lib.metrics.perceptual_distance import nearest_perceptual
 from lib.study import Check
 
@@ -16,13 +16,26 @@ META = Meta("perceptual distance to the nearest training image of its label, ≥
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
     """[N] LPIPS where the encoder is one of LPIPS' own (lpips-alex, …), else the same distance in another network's layers.
 
-    NaN where no training image shows the label.
+    NaN where no training image shows the label. Feature maps of the training images are too large to keep, so the held-out images, which
+    every check scores as well, are measured in the same pass.
     """
-    encoder, out = reference.encoder_of(check), np.full(len(candidates), np.nan)
-    for ours, theirs in by_label(candidates, reference):
+    key = ("perceptual", check.title)
+    if candidates is reference.held_out:
+        return reference.keep(key, lambda: _nearest([candidates], reference, check))
+    both = _nearest([candidates, reference.held_out], reference, check)
+    reference.keep(key, lambda: both[len(candidates):])
+    return both[:len(candidates)]
+
+
+def _nearest(sets: list[Candidates], reference: Reference, check: Check) -> np.ndarray:
+    encoder = reference.encoder_of(check)
+    unit = not reference.train.encoders(encoder, "curation.perceptual").weighted_maps
+    labels = np.concatenate([one.table["label"].to_numpy() for one in sets])
+    out = np.full(len(labels), np.nan)
+    for label in dict.fromkeys(labels):
+        ours, theirs = (np.flatnonzero(here == label) for here in (labels, reference.train_labels))
         if len(theirs):
             out[ours] = nearest_perceptual(
-                lambda part, places=ours: candidates.maps(encoder, places[part]),
-                lambda part, places=theirs: reference.train.maps(encoder, places[part]),
-                counts=(len(ours), len(theirs)), unit=not candidates.encoders(encoder, "curation.perceptual").name.startswith("lpips-"))[0]
+                lambda part, places=ours: maps_of(sets, encoder, places[part]),
+                lambda part, places=theirs: reference.train.maps(encoder, places[part]), counts=(len(ours), len(theirs)), unit=unit)[0]
     return out
