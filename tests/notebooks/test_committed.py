@@ -41,6 +41,11 @@ class TestNotebook:
         assert len(tagged) == 1
         assert all(isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call) for node in ast.parse(source(tagged[0])).body)
 
+    def test_a_stage_with_chunks_opens_the_one_it_is_given(self, path):
+        if STAGES[path.stem].chunks:
+            code = "\n".join(source(cell) for cell in cells(path, "code"))
+            assert re.search(r"^chunk = None$", code, re.M) and f'open_stage("{path.stem}", study, overrides, chunk)' in code
+
     def test_cells_are_short(self, path):
         lengths = sorted(len(source(cell).splitlines()) for cell in cells(path, "code"))
         assert statistics.median(lengths) <= 6 and lengths[int(0.9 * (len(lengths) - 1))] <= 15
