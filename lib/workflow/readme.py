@@ -18,6 +18,7 @@ from lib.workflow.plan import outputs_root
 
 PICTURES = {"01_eda": "pictures", "09_statistics": "arms"}              # stage → figure
 ANSWERS = ("09_statistics", "11_generator_truth", "10_benchmarks")      # a study's results are those of the first of these that it ran
+FINDINGS = 3                                                            # notebooks put the most important ones first
 ASSETS = ROOT / "lib" / "assets" / "readme"
 
 
@@ -29,7 +30,7 @@ def results_block(study: str) -> str:
     if not metrics or not origin:
         raise ValueError(f"{study} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
     headline = metrics["headline"]
-    said = [verdict["sentence"] for verdict in metrics["verdicts"]] if "verdicts" in metrics else metrics["findings"]
+    said = [verdict["sentence"] for verdict in metrics["verdicts"]] if "verdicts" in metrics else metrics["findings"][:FINDINGS]
     interval = f" ({_plain(headline['interval'])})" if headline["interval"] else ""
     lines = [
         "\n>\n".join(f"> {_plain(sentence)}" for sentence in said), "",
