@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,15 @@ ASSETS = {
 
 _SAID = {"card.md", "measured.json"}        # what is said about a model, and not the model
 
+# Published weights that torch keeps among its checkpoints; torchvision's names end in a hash.
+CHECKPOINTS = {
+    "inception":     ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth"),
+    "lpips-alex":    ("alexnet-owt-*.pth",),
+    "lpips-vgg":     ("vgg16-*.pth",),
+    "lpips-squeeze": ("squeezenet1_1-*.pth",),
+}
+TORCH_CACHE = "$TORCH_HOME/hub/checkpoints (by default ~/.cache/torch/hub/checkpoints)"        # for messages: nobody's own folders
+
 
 class ModelError(ValueError):
     """A pretrained model is missing or unusable; the message says which, where it was looked for and how to get it."""
@@ -29,7 +40,8 @@ def locate(model: str) -> str:
     """
     if model in ASSETS:
         if not ASSETS[model].is_dir():
-            raise ModelError(f"{model} is not in {ASSETS[model]}; build it with: python -m lib.diffusion.base.build {model}")
+            raise ModelError(f"{model} is not in lib/assets/{ASSETS[model].name}; build it with: python -m lib.diffusion.base.build "
+                             f"{model}")
         return str(ASSETS[model])
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model
@@ -56,6 +68,29 @@ def model_state(model: str) -> str:
             content = path.read_bytes() if model in ASSETS else f"{state.st_size} {state.st_mtime_ns}".encode()
             digest.update((path.relative_to(folder).as_posix() if path != file else path.name).encode() + b"\0" + content)
     return digest.hexdigest()[:16]
+
+
+def fetched(model: str) -> list[str]:
+    """Names and sizes of the files of published weights that the caches of torch and of the Hub hold; empty where there is none.
+
+    Not part of `model_state`: fetching them while a stage runs changes nothing of what it makes. Only where another model stood in for
+    lack of them do they count once they are there.
+    """
+    if model in CHECKPOINTS:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        folder = Path(os.environ.get("TORCH_HOME") or cache / "torch").expanduser() / "hub" / "checkpoints"
+        found = [path for pattern in CHECKPOINTS[model] for path in folder.glob(pattern)]
+    else:
+        home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+        folder = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+        found = folder.glob(f"models--{split_revision(model)[0].replace('/', '--')}/snapshots/*/*") if "/" in model else []
+    return sorted(f"{path.name} {path.stat().st_size}" for path in found if path.is_file())
+
+
+def without_folders(text: str) -> str:
+    """A message with the files that it names, and not the folders of this machine that they lie in; web addresses stay."""
+    quoted = re.sub(r"""(['"])/[^'"]*?([^/'"]+)/?\1""", r"\1\2\1", text)
+    return re.sub(r"""(?<![\w:/.$~])/(?:[^\s/'"]+/)*([^\s/'"]+)""", r"\1", quoted)
 
 
 @contextmanager

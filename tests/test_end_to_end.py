@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
+from lib.curation.candidates import open_candidates
+from lib.data.errors import DataError
 from lib.study import ROOT, load_study
 from lib.tables import read_metadata, read_table
 from lib.workflow.plan import make_plan
@@ -68,6 +71,50 @@ def test_each_cell_predicts_each_image_once(outputs, predictions):
     cells = table.groupby(["arm", "seed"])["image_id"]
     assert len(cells) == len(STUDY.classifier.arms) * len(STUDY.classifier.seeds)
     assert all(set(ids) == judged and len(ids) == len(judged) for _, ids in cells)
+
+
+@pytest.fixture(scope="module")
+def drawn(outputs):
+    """The `synthetic` table of all shards."""
+    return pd.concat([read_table("synthetic", path) for path in sorted(outputs.glob("05_generation/*/synthetic.parquet"))])
+
+
+def test_curation_judges_what_was_accepted_and_selects_no_more_than_was_wanted(outputs, drawn):
+    samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
+    assert set(drawn["generator"]) == set(STUDY.generators) == {"diffusion", "gan"}
+    for generator in STUDY.generators:
+        folder = outputs / "06_curation" / generator
+        curated, metrics = read_table("curated", folder / "curated.parquet"), json.loads((folder / "metrics.json").read_text())
+        accepted = drawn[drawn["accepted"].astype(bool) & drawn["generator"].eq(generator)].set_index("image_id")["sha256"]
+        assert len(accepted) and accepted.sort_index().equals(curated.set_index("image_id")["sha256"].sort_index())
+        assert not set(curated["image_id"]) & set(samples["image_id"])
+        assert curated["verdict"].isin(["passed", *(check.title for check in STUDY.curation.checks)]).all()
+        quota = pd.DataFrame(metrics["quota"])
+        assert quota["wanted"].sum() == STUDY.generation.images and quota["generated"].sum() == len(curated)
+        tones = curated["tone_key"].astype(object).where(curated["tone_key"].notna(), None)
+        for cell in quota.to_dict("records"):
+            here = curated[curated["label"].eq(cell["label"]) & (tones.isna() if pd.isna(cell["tone"]) else tones.eq(cell["tone"]))]
+            assert here["selected"].sum() == cell["selected"] <= min(cell["wanted"], here["verdict"].eq("passed").sum())
+            assert here["random_subset"].sum() == cell["selected"]
+
+
+def test_curation_looks_at_no_test_image(outputs):
+    counts = read_table("samples", outputs / "01_eda" / "samples.parquet")["split"].value_counts()
+    for generator in STUDY.generators:
+        images = json.loads((outputs / "06_curation" / generator / "metrics.json").read_text())["images"]
+        assert (images["train"], images["held_out"]) == (counts["train"], counts["validation"])
+
+
+def test_curation_of_a_picture_that_was_altered_names_it(outputs, tmp_path):
+    shard = min(outputs.glob("05_generation/gan-*"))
+    shutil.copytree(shard / "images", tmp_path / "images")
+    synthetic = read_table("synthetic", shard / "synthetic.parquet")
+    spoilt = synthetic[synthetic["accepted"].astype(bool)].iloc[-1]
+    with (tmp_path / spoilt["path"]).open("ab") as file:
+        file.write(b"x")
+    samples = read_table("samples", outputs / "01_eda" / "samples.parquet")
+    with pytest.raises(DataError, match=rf"{re.escape(spoilt['image_id'])}: .* is not the file that was written; run 05_generation again"):
+        open_candidates(samples, synthetic, {}, STUDY, tmp_path, cache=tmp_path)
 
 
 def test_headline_is_what_scikit_learn_says(outputs, predictions):

@@ -23,7 +23,6 @@ from lib.encoders.cache import cached
 from lib.encoders.encoder import Encoder
 from lib.encoders.load import load_encoder
 from lib.study import Prompts
-from lib.training.seeds import numpy_generator
 
 COLUMNS = ("image_id", "path", "generator", "label", "tone_key", "group", "domain", "cluster_id", "sha256", "width", "height")
 FALLBACK = "phantom-siglip"             # ships with the project
@@ -191,7 +190,7 @@ def open_candidates(
 
     def real(table: pd.DataFrame, kind: str) -> Candidates:
         if table.empty:
-            raise ValueError(f"there is no {kind} real image to compare with; see curation.held_out, split and gan.sources")
+            raise ValueError(f"there is no {kind} real image to compare with; see split and gan.sources")
         pixels = load_pixels(table, roots, size, crop, Path(cache), margin=margin, remove_hair=study.data.remove_hair, threads=threads,
                              progress=progress)
         return candidates(_as_asked(table, words, size), pixels)
@@ -203,17 +202,11 @@ def open_candidates(
 
 
 def real_rows(samples: pd.DataFrame, study: Any, is_gan: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training rows and held-out rows; never test. A share of train is drawn by clusters, and leaves the training rows."""
+    """Rows of train, all of which generators learn from, and of validation; never test."""
     known = samples[samples["label"].isin(study.gan.labels(study.labels.names) if is_gan else study.labels.names)]
     if is_gan and study.gan.sources:
         known = known[known["dataset"].isin(study.gan.sources)]
-    train, share = known[known["split"] == "train"], study.curation.held_out
-    if share == "validation":
-        return train, known[known["split"] == "validation"]
-    clusters = np.sort(train["cluster_id"].unique())
-    order = numpy_generator(study.curation.seed, "curation held out").permutation(len(clusters))
-    out = train["cluster_id"].isin(clusters[order[:round(share * len(clusters))]])
-    return train[~out], train[out]
+    return known[known["split"] == "train"], known[known["split"] == study.curation.held_out]
 
 
 def _as_asked(table: pd.DataFrame, words: Words, size: int) -> pd.DataFrame:

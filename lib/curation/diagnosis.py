@@ -1,7 +1,8 @@
 """What is wrong with a generator, class by class, in words with the evidence; and whether to train it again before its images are used.
 
 Everything is read from the table of `lib.curation.set_scores`, so every sentence can be traced to a row of it. A trouble holds where the
-figure is past its threshold and also outside what real images show among themselves at the same size.
+figure is past its threshold and also outside what real images show: one half of them against the other or, of the checks' scores, when
+judged as if they had been generated. Shares of rejected images and of copies are known exactly, so their limits hold by themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ BLURRED      = 0.5          # variance of the Laplacian, as a share of that of r
 WRONG_COLOUR = 4.0          # units of a*, b* between the mean colours; 2.3 is just noticeable side by side (Mahy et al. 1994)
 NOT_DISTINCT = 0.5          # share recognised as the label asked for, as a share of that of real images
 WRONG_TONE   = 15.0         # degrees of ITA off the asked tone, median; the groups of Groh et al. 2021 are 11–25 wide
-RETRAIN, GO_ON, UNSURE = "retrain", "go on", "cannot tell"
+RETRAIN, GO_ON, BUT, UNSURE = "retrain", "go on", "go on, but", "cannot tell"
+_ABSOLUTE = ("copies", "rejected")             # statistics whose limits hold whatever real images show
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class Finding:
 class Decision:
     """Whether to go on, and what was held against the study's limits."""
 
-    decision: str                   # retrain, go on, cannot tell
-    limits:   pd.DataFrame          # label (null: all), limit, value, most, least, floor_low, floor_high, past (null: cannot tell), reason
+    decision: str                   # retrain; go on; "go on, but" where a trouble holds that no limit speaks of; cannot tell
+    limits:   pd.DataFrame          # label (null: all), limit, value, most, least, floor_low, floor_high, past (null: cannot tell), reason,
+                                    # floor (what real images show, in words)
+    troubles: tuple[Finding, ...]   # that hold, and that no limit speaks of: blurred, wrong colour, not distinct, wrong tone
 
 
 @dataclass(frozen=True)
@@ -62,18 +66,16 @@ class _Trouble:
 
     def find(self, label: str, row: pd.Series | None) -> Finding:
         """Whether the label has this trouble."""
-        reason = "it was not measured" if row is None else row["reason"]
-        scale = 1.0 if row is None or not self.relative else row["floor"]
+        reason, scale = _unknown(row), 1.0 if row is None or not self.relative else row["floor"]
         if not reason and not scale > 0:
-            reason = "the figure of real images is 0"
+            reason = "the figure of real images is 0" if scale <= 0 else row["floor_note"]
         if reason:
             sentence = f"Cannot tell whether {label} is {self.words}: {reason}."
             return Finding(label, self.name, None, np.nan, self.threshold, np.nan, np.nan, sentence, reason)
         figure, low, high = (float(row[name]) / scale for name in ("value", "floor_low", "floor_high"))
-        holds = figure < min(self.threshold, low) if self.below else figure > max(self.threshold, high)
+        holds = _past(self.statistic, figure, low, high, **{"least" if self.below else "most": self.threshold})
         limit = f"{'under' if self.below else 'over'} {number(self.threshold, self.digits)} is too {'little' if self.below else 'much'}"
-        facts = (f"{self.what.format(number(figure, self.digits))} ({limit}; real images at this size "
-                 f"{number(low, self.digits)} to {number(high, self.digits)})")
+        facts = f"{self.what.format(number(figure, self.digits))} ({limit}; {_floor(row, low, high, self.digits)})"
         verdict = self.words if holds else f"not {self.words}" if not self.words.startswith("not ") else self.words[4:]
         return Finding(label, self.name, bool(holds), figure, self.threshold, low, high,
                        f"{label} is {verdict}: {facts}{'; ' + self.advice if holds else ''}.")
@@ -119,7 +121,8 @@ def decide(
     """Each limit of the study against each label and all images together: retrain where one is past, and real images are not.
 
     `value` is in the unit of the limit: the kernel distance in units of the floor's upper end, diversity and similarity relative to
-    real images, the others as shares. Where nothing can be judged the decision is "cannot tell".
+    real images, the others as shares, whose limits hold whatever real images show. A trouble of `diagnose` that no limit speaks of
+    turns "go on" into "go on, but". Where no limit can be judged the decision is "cannot tell".
     """
     rows = []
     for label in [None, *scores["label"].dropna().unique()]:
@@ -133,24 +136,31 @@ def decide(
             rows.append(_judge(label, limit, _row(scores, of, statistic, label), **options))
     limits = pd.DataFrame(rows).astype({"past": "boolean"})
     known = limits["past"].dropna()
-    return Decision(RETRAIN if known.any() else GO_ON if len(known) else UNSURE, limits)
+    troubles = tuple(finding for finding in diagnose(scores, gate, perceptual=perceptual)
+                     if finding.holds and finding.name not in ("collapsed", "copies"))
+    sound = BUT if troubles else GO_ON
+    return Decision(RETRAIN if known.any() else sound if len(known) else UNSURE, limits, troubles)
 
 
 def describe_decision(decision: Decision) -> list[str]:
-    """The decision, what is past its limit and by how much, and how much could not be judged."""
+    """The decision, what is past its limit and by how much, the troubles that no limit speaks of, and how much could not be judged."""
     limits = decision.limits
     past, unknown = limits[limits["past"].fillna(False)], limits[limits["past"].isna()]
     said = []
     if decision.decision == UNSURE:
         said.append("Cannot tell whether to train again: none of the limits could be judged.")
-    elif decision.decision == GO_ON:
-        said.append(f"Go on: none of the {number(len(limits) - len(unknown))} figures that could be judged is past its limit.")
+    elif decision.decision in (GO_ON, BUT):
+        but = ", but look at the troubles below" if decision.troubles else ""
+        said.append(f"Go on{but}: none of the {number(len(limits) - len(unknown))} figures that could be judged is past its "
+                    "limit.")
     else:
         said.append(f"Retrain: {number(len(past))} of {number(len(limits) - len(unknown))} figures are past their limit.")
     for row in past.itertuples():
         bound = f"over the limit of {number(row.most, 2)}" if pd.notna(row.most) else f"under the limit of {number(row.least, 2)}"
-        said.append(f"{_name(row.label)}: {_MEANING[row.limit].format(number(row.value, 2))}, {bound} "
-                    f"(real images {number(row.floor_low, 2)} to {number(row.floor_high, 2)}).")
+        said.append(f"{_name(row.label)}: {_MEANING[row.limit].format(number(row.value, 2))}, {bound} ({row.floor}).")
+    if decision.troubles:
+        names = {one.name: ", ".join(other.label for other in decision.troubles if other.name == one.name) for one in decision.troubles}
+        said.append(f"Troubles that no limit of the study speaks of: {'; '.join(f'{name} ({labels})' for name, labels in names.items())}.")
     for reason, rows in unknown.groupby("reason", sort=False):
         names = dict.fromkeys(f"{row.limit} of {_name(row.label)}" for row in rows.itertuples())
         shown = [*names][:4]
@@ -197,15 +207,37 @@ def _row(scores: pd.DataFrame, encoder: str, statistic: str, label: str | None) 
 def _judge(label: str | None, limit: str, row: pd.Series | None, *, most: float = np.nan, least: float = np.nan,
            scale: str | None = None) -> dict:
     out = {"label": label, "limit": limit, "value": np.nan, "most": most, "least": least, "floor_low": np.nan, "floor_high": np.nan,
-           "past": None, "reason": "not measured"}
-    if row is None or row["reason"]:
-        return out if row is None else out | {"reason": row["reason"]}
+           "past": None, "reason": _unknown(row), "floor": ""}
+    if out["reason"]:
+        return out
     unit = 1.0 if scale is None else float(row[scale])
     if not unit > 0:
-        return out | {"reason": "the figure of real images is not above 0"}
+        return out | {"reason": row["floor_note"] if np.isnan(unit) else "the figure of real images is not above 0"}
     value, low, high = (float(row[name]) / unit for name in ("value", "floor_low", "floor_high"))
-    past = value > max(most, high) if np.isfinite(most) else value < min(least, low)
-    return out | {"value": value, "floor_low": low, "floor_high": high, "past": bool(past), "reason": ""}
+    past = _past(row["statistic"], value, low, high, **({"least": least} if np.isnan(most) else {"most": most}))
+    return out | {"value": value, "floor_low": low, "floor_high": high, "past": past, "floor": _floor(row, low, high, 2)}
+
+
+def _unknown(row: pd.Series | None) -> str:
+    """Why there is no figure; empty where there is one."""
+    return "it was not measured" if row is None else row["reason"] if pd.isna(row["value"]) else ""
+
+
+def _past(statistic: str, figure: float, low: float, high: float, *, most: float | None = None, least: float | None = None) -> bool:
+    """Past the limit and, unless that is absolute, outside what real images show where this is known."""
+    if statistic in _ABSOLUTE:
+        low = high = np.nan
+    return bool(figure > np.fmax(most, high) if least is None else figure < np.fmin(least, low))
+
+
+def _floor(row: pd.Series, low: float, high: float, digits: int) -> str:
+    """What real images show, in words."""
+    if row["encoder"] != CHECKS:
+        return f"two halves of the real images {number(low, digits)} to {number(high, digits)}"
+    if pd.isna(row["floor"]):
+        return row["floor_note"]
+    note = f", {row['floor_note']}" if row["floor_note"] else ""
+    return f"held-out real images {number(low, digits)} to {number(high, digits)}{note}"
 
 
 def _name(label: object) -> str:

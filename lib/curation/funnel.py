@@ -14,6 +14,8 @@ GENERATED = "generated"                 # first step
 PEOPLE    = "people"                    # step after the checks: refused by raters, where there were some
 SELECTED  = "selected"                  # last step
 POOLED    = "all classes"               # in place of a label
+EVERYONE  = "all"                       # in place of a group
+UNKNOWN   = "unknown"                   # group of images whose group is null
 
 
 def funnel(
@@ -61,6 +63,31 @@ def rejection_rates(
     out["group"] = out["group"].astype(object).where(out["group"].notna(), None)
     adjusted = holm(out["p"].to_numpy(dtype=float))
     return out.assign(p_holm=adjusted, warning=adjusted < level)
+
+
+def false_alarm_rates(
+    rejected: pd.DataFrame,             # [N, checks] boolean: whether real images would be rejected; null: not judged
+    groups:   np.ndarray,               # [N] null: not known
+    *,
+    level:    float = 0.05,             # of the family of comparisons
+) -> pd.DataFrame:
+    """check, group, n, rejected, rate, low, high, p, p_holm, warning: a row per check over all images (group "all"), then check × group.
+
+    Intervals and tests are those of `rejection_rates`. A check that judged no image has no rate; what cannot be told is null.
+    """
+    groups, rows = np.array([UNKNOWN if pd.isna(group) else str(group) for group in groups], dtype=object), []
+    for group in (EVERYONE, *sorted(set(groups))):
+        for check in rejected:
+            judged = rejected[check].notna().to_numpy()
+            fallen, own = rejected[check][judged].astype(bool), judged if group == EVERYONE else judged & (groups == group)
+            inside = own[judged]
+            row = {"check": check, "group": group, "n": int(own.sum()), "rejected": int(fallen[inside].sum())}
+            found = _rate("", group, fallen[inside], fallen[~inside]) if len(fallen[inside]) else {}
+            rows.append(row | {"rate": found.get("share")} | {name: found.get(name) for name in ("low", "high", "p")})
+    out = pd.DataFrame(rows, columns=["check", "group", "n", "rejected", "rate", "low", "high", "p"])
+    adjusted = holm(out["p"].to_numpy(dtype=float))
+    out = out.assign(p_holm=adjusted, warning=adjusted < level).astype(object)
+    return out.where(out.notna(), None)
 
 
 def _rate(label: str, group: object, own: pd.Series, others: pd.Series) -> dict:

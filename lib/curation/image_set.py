@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -64,6 +64,13 @@ def image_set(
         clusters = np.concatenate([part.clusters for part in sets]),
         scores   = scores,
     )
+
+
+def without_groups(real: ImageSet, generated: ImageSet) -> ImageSet:
+    """The real images, their groups merged where the generator was asked for none, as a GAN is; in its own mix they are the reference."""
+    if len(generated) and pd.isna(pd.Series(list(generated.groups), dtype=object)).all():
+        return replace(real, groups=[None] * len(real))
+    return real
 
 
 def strata(images: ImageSet) -> dict[tuple[str, str], np.ndarray]:

@@ -32,18 +32,20 @@ def wanted_images(
 def select(
     table:   pd.DataFrame,              # image_id, label, tone_key, verdict
     vectors: np.ndarray,                # [N, D] in the order of the table
-    realism: np.ndarray,                # [N] higher is better; NaN comes last
+    realism: np.ndarray,                # [N] higher is better up to 1, which is as good as real; NaN comes last
     wanted:  pd.DataFrame,              # of `wanted_images`
     options: Curation,
 ) -> pd.DataFrame:
     """cluster (Int16, null unless passed), selected, random_subset: a row per image, in the order of the table.
 
     In each cell the images that passed form clusters (k-means on principal components, DECISIONS 21). Each cluster gives its best
-    `least_per_cluster` in turn, then the best of the rest fill the quota. A cell with fewer than wanted gives all it has. The random subset
-    has as many images of the cell, from all that were generated. The order of rows changes nothing.
+    `least_per_cluster` in turn, then the best of the rest fill the quota. A cell with fewer than wanted gives all it has. Beyond 1 realism
+    only says how near a real image lies, ∞ for a copy, so all of these count alike. The random subset has as many images of the cell, from
+    all that were generated. The order of rows changes nothing.
     """
     order = np.argsort(table["image_id"].to_numpy(dtype=str), kind="stable")
-    ordered, seen, rank = table.iloc[order].reset_index(drop=True), vectors[order], np.where(np.isnan(realism), -np.inf, realism)[order]
+    ordered, seen = table.iloc[order].reset_index(drop=True), vectors[order]
+    rank = np.where(np.isnan(realism), -np.inf, np.minimum(realism, 1))[order]
     cluster, selected, chance = pd.array([pd.NA] * len(table), dtype="Int16"), *np.zeros((2, len(table)), dtype=bool)
     passed = ordered["verdict"].eq("passed").to_numpy()
     reduced = _reduce(seen, passed, options)

@@ -1,12 +1,13 @@
-"""The statistics of two sets that set scores are made of, each a function of the rows of both sides."""
+"""The statistics of two sets that set scores are made of: functions of the rows of both sides, and figures of the checks' scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
-import pandas as pd
+from scipy.stats import binomtest, quantile_test
 
 from lib.curation.image_set import ImageSet, strata
 from lib.data.skin import lab_from_srgb
@@ -17,11 +18,14 @@ from lib.metrics.gaussian_discrepancy import gaussian_discrepancy
 from lib.metrics.inception_score import inception_score
 from lib.metrics.kernel_distance import squared_discrepancy
 from lib.metrics.perceptual_distance import perceptual_distances
+from lib.metrics.set_distance import SetDistance, set_distance_with_floor
 from lib.metrics.structural_similarity import similarities
 from lib.training.seeds import numpy_generator
 
 PIXELS  = "pixels"                  # "encoder" of what is measured on the pictures themselves
 CHECKS  = "checks"                  # "encoder" of what the checks' scores say together
+_MIX    = 0.1                       # the share of a group among real and generated images may differ by so much
+_DRAWS  = 400                       # of the test of the kernel distances: Holm's p of up to 20 classes can be under 0.05
 _PAIRS  = 100                       # images per class of each kind whose pairs are measured with an encoder
 _LOOKED = 16                        # and pixel by pixel
 _GRID   = 16                        # pixels of a picture's side are thinned to so many for its mean colour
@@ -38,6 +42,61 @@ class Family:
     broken:  np.ndarray                                                     # [N + M] rows without a usable number
     wanted:  int  = 0                                                       # images of the smaller side under which a figure is flagged
     costly:  bool = False                                                   # few draws, of all images
+    whole:   Callable[..., SetDistance] | None = None                       # real rows, generated rows, clusters, strata → of all images
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A score of each image by itself, which needs no other images beside it."""
+
+    name:      str
+    real:      np.ndarray                                                   # [N] NaN: not measured
+    generated: np.ndarray                                                   # [M]
+    share:     bool                                                         # the mean of zeros and ones counts, not the median
+
+    def row(self, places: Sequence[Mapping[tuple[str, str], np.ndarray]], label: str | None, group: str | None) -> dict:
+        """What `set_scores` says of a cell, from its rows in `strata` of both sets, whether or not there are real ones to compare with."""
+        labels = {name for name, _ in places[1]} if label is None else {label}
+        asked = [rows for key, rows in places[1].items() if key[0] in labels and group in (None, key[1])]
+        (real, floor), (generated, values) = (_measured(known, scores, labels, group) for known, scores in
+                                              zip(places, (self.real, self.generated), strict=True))
+        note, total = "", sum(map(len, asked))
+        if not len(floor) and group is not None:
+            floor = _measured(places[0], self.real, labels, None)[1]
+            note = f"of all groups of {label}, as none of {group} was measured"
+        if not len(floor):
+            note = "no real image was measured"
+        elif not note and len(values):
+            shares = [{key: count / sum(part.values()) for key, count in part.items()} for part in (real, generated)]
+            if any(abs(shares[0].get(key, 0) - shares[1].get(key, 0)) > _MIX for key in {*real, *generated}):
+                note = "in the mix of the real images, which is not that of the generated ones"
+        reason = "" if len(values) else f"none of {total} generated images was measured" if total else "no generated image"
+        return {"encoder": CHECKS, "statistic": self.name, "n_real": len(floor), "n_generated": total, "size": len(values),
+                **dict(zip(("value", "low", "high"), _middle(values, self.share), strict=True)),
+                **dict(zip(("floor", "floor_low", "floor_high"), _middle(floor, self.share), strict=True)),
+                "reason": reason, "floor_note": note}
+
+
+def _measured(
+    known:  Mapping[tuple[str, str], np.ndarray],
+    values: np.ndarray,
+    labels: set[str],
+    group:  str | None,
+) -> tuple[dict[tuple[str, str], int], np.ndarray]:
+    """(label, group) → how many have a number; the numbers."""
+    found = {key: values[rows][np.isfinite(values[rows])] for key, rows in known.items() if key[0] in labels and group in (None, key[1])}
+    return {key: len(part) for key, part in found.items()}, np.concatenate([*found.values(), np.empty(0)])
+
+
+def _middle(values: np.ndarray, share: bool) -> tuple[float, float, float]:
+    """Share with Wilson's interval (1927), or median with its exact one; NaN where there is nothing or, as an end, too little."""
+    if not len(values):
+        return np.nan, np.nan, np.nan
+    if share:
+        interval = binomtest(int(values.sum()), len(values)).proportion_ci(0.95, "wilson")
+        return float(values.mean()), float(interval.low), float(interval.high)
+    interval = quantile_test(values, q=np.median(values), p=0.5).confidence_interval(0.95)
+    return float(np.median(values)), float(interval.low), float(interval.high)
 
 
 def families(real: ImageSet, generated: ImageSet, neighbours: int, seed: int) -> list[Family]:
@@ -58,8 +117,6 @@ def families(real: ImageSet, generated: ImageSet, neighbours: int, seed: int) ->
                             lambda _, b: {"perceptual_diversity": _mean_pair(distances, b)}, usable))
     if real.pixels is not None and generated.pixels is not None:
         found += _of_pixels(both, seed)
-    if real.scores is not None and generated.scores is not None:
-        found += _of_checks(pd.concat([real.scores, generated.scores], ignore_index=True), usable)
     return found
 
 
@@ -77,15 +134,23 @@ def _of_features(encoder: str, real: np.ndarray, generated: np.ndarray, labels: 
 
     return [
         Family(encoder, ("kernel_distance",), 2,
-                lambda a, b: {"kernel_distance": squared_discrepancy(features[a], features[b])}, broken),
+                lambda a, b: {"kernel_distance": squared_discrepancy(features[a], features[b])}, broken,
+                whole=partial(_whole, features, "polynomial")),
         Family(encoder, ("gaussian_discrepancy",), 2,
-                lambda a, b: {"gaussian_discrepancy": gaussian_discrepancy(features[a], features[b])}, broken),
+                lambda a, b: {"gaussian_discrepancy": gaussian_discrepancy(features[a], features[b])}, broken,
+                whole=partial(_whole, features, "gaussian")),
         Family(encoder, ("precision", "recall", "density", "coverage"), neighbours + 1,
                 lambda a, b: asdict(compare_manifolds(features[a], features[b], neighbours=neighbours)), broken),
         Family(encoder, ("frechet_distance",), 2,
                 lambda a, b: {"frechet_distance": frechet_distance(features[a], features[b]).value}, broken, size + 1, costly=True),
         Family(encoder, ("diversity",), 2, diversity, broken),
     ]
+
+
+def _whole(features: np.ndarray, kernel: str, real: np.ndarray, generated: np.ndarray, clusters: np.ndarray, kinds: np.ndarray,
+           seed: int) -> SetDistance:
+    return set_distance_with_floor(features[real], features[generated], kernel=kernel, real_clusters=clusters[real],
+                                   real_strata=kinds[real], generated_strata=kinds[generated], draws=_DRAWS, seed=seed)
 
 
 def _of_pixels(both: tuple[ImageSet, ImageSet], seed: int) -> list[Family]:
@@ -107,28 +172,20 @@ def _of_pixels(both: tuple[ImageSet, ImageSet], seed: int) -> list[Family]:
     ]
 
 
-def _of_checks(scores: pd.DataFrame, usable: np.ndarray) -> list[Family]:
+def counted(real: ImageSet, generated: ImageSet) -> list[Counted]:
     """Shares and medians of the checks' scores; of those that the study has."""
-    def column(name: str, of: Callable[[pd.Series], object]) -> np.ndarray:
-        return of(scores[name]).astype(float).to_numpy(dtype=float, na_value=np.nan)
-
+    if real.scores is None or generated.scores is None:
+        return []
     known = {
-        "recognised":    ("score_agreement", lambda values: values.ge(1 - 1e-6).where(values.notna()), np.nanmean),
-        "tone_error":    ("score_tone", lambda values: values, np.nanmedian),
-        "similarity":    ("score_ssim", lambda values: values, np.nanmedian),
-        "copies":        ("pass_memorisation", lambda values: ~values.astype("boolean"), np.nanmean),
-        "rejected":      ("verdict", lambda values: values.ne("passed").where(values.notna()), np.nanmean),
+        "recognised":    ("score_agreement", lambda values: values.ge(1 - 1e-6).where(values.notna()), True),
+        "tone_error":    ("score_tone", lambda values: values, False),
+        "similarity":    ("score_ssim", lambda values: values, False),
+        "copies":        ("pass_memorisation", lambda values: ~values.astype("boolean"), True),
+        "rejected":      ("verdict", lambda values: values.ne("passed").where(values.notna()), True),
     }
-    found = []
-    for name, (source, of, mean) in known.items():
-        if source in scores:
-            values = column(source, of)
-            found.append(Family(CHECKS, (name,), 2, _mean_of(name, values, mean), usable))
-    return found
-
-
-def _mean_of(name: str, values: np.ndarray, mean: Callable[[np.ndarray], float]) -> Callable[..., dict[str, float]]:
-    return lambda _, b: {name: float(mean(values[b])) if np.isfinite(values[b]).any() else np.nan}
+    return [Counted(name, *(of(images.scores[source]).astype(float).to_numpy(dtype=float, na_value=np.nan) for images in (real, generated)),
+                    share)
+            for name, (source, of, share) in known.items() if source in real.scores and source in generated.scores]
 
 
 def _similarity_matrix(pixels: np.ndarray) -> np.ndarray:

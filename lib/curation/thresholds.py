@@ -63,6 +63,7 @@ def fit_limits(
     A limit at percentile p is the k-th smallest of n scores with k = ⌊(n + 1)·p⌋, so that a further image of the same kind falls under it
     with a chance of k/(n + 1) ≤ p (Vovk et al. 2005, conformal prediction). Where n is too small for k = 1, limits come from all images of
     the label, then from all; where these are too few as well, the most extreme image is the limit and `note` says what chance that is.
+    A fitted limit that leaves nothing between both sides is left out: so it is with both ends of one image.
     """
     sound = np.isfinite(scores) | np.isposinf(scores)
     known = [cell for cell, good in zip(real, sound, strict=True) if good] if real is not None else None
@@ -99,14 +100,18 @@ def _limit(check: Check, values: np.ndarray, known: Sequence[tuple] | None, cell
         return Limit(numbers.get("least", -math.inf), numbers.get("most", math.inf), 0, over,
                      "cannot be measured on any held-out image, so nothing is rejected")
     if len(part) < needed:
-        notes.append(f"{len(part)} held-out images where {needed} are needed: the limit rejects {1 / (len(part) + 1):.1%} of real ones")
-    ordered = np.sort(part)
+        chance = sum(max(1, math.floor((len(part) + 1) * tail + 1e-9)) for tail in tails) / (len(part) + 1)
+        notes.append(f"{len(part)} held-out images where {needed} are needed: the check rejects {min(1.0, chance):.1%} of real ones")
+    ordered, found = np.sort(part), dict(numbers)
     for side, share in fitted.items():
         tail = share if side == "least" else 1 - share
         rank = max(1, math.floor((len(part) + 1) * tail + 1e-9))
         if tail > 0:                                                            # percentile 0 or 100: no limit on that side
-            numbers[side] = float(ordered[rank - 1] if side == "least" else ordered[len(part) - rank])
-    return Limit(numbers.get("least", -math.inf), numbers.get("most", math.inf), len(part), over, "; ".join(notes))
+            found[side] = float(ordered[rank - 1] if side == "least" else ordered[len(part) - rank])
+    if found.get("least", -math.inf) >= found.get("most", math.inf):
+        found, notes = numbers, [f"{len(part)} held-out images put least at {found['least']:.3g} and most at {found['most']:.3g}, "
+                                 "so nothing is rejected by a fitted limit"]
+    return Limit(found.get("least", -math.inf), found.get("most", math.inf), len(part), over, "; ".join(notes))
 
 
 def _same(other: tuple, cell: tuple, over: str) -> bool:

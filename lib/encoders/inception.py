@@ -14,9 +14,10 @@ import torch
 
 from lib.encoders.encoder import Encoder, EncoderError
 from lib.encoders.weights import first_line, read_weights, weights_hash
+from lib.pretrained import CHECKPOINTS, TORCH_CACHE
 
-FILES  = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")      # of torch-fidelity, of pytorch-fid
-_BATCH = 32                                                                                         # pictures at once, 299 px each
+FILES  = CHECKPOINTS["inception"]       # of torch-fidelity, of pytorch-fid
+_BATCH = 32                             # pictures at once, 299 px each
 
 
 class InceptionEncoder(Encoder):
@@ -79,15 +80,15 @@ def load_inception(
     try:
         state = read_weights(path) if path else torch.hub.load_state_dict_from_url(
             URL_INCEPTION_V3, map_location="cpu", progress=False, check_hash=True, weights_only=True)
-        return InceptionEncoder(name, state, device)
+        return InceptionEncoder(f"inception@{path.name}" if "@" in name else name, state, device)       # figures name no folder
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = first_line(error)
     if path:
-        raise EncoderError(f"{key}: {path} does not hold the weights of FID's Inception ({reason}). Delete it, fetch {URL_INCEPTION_V3} "
-                           "again, or use phantom-siglip")
-    raise EncoderError(f"{key}: the weights of FID's Inception are not in {_cache()} and cannot be fetched from here ({reason}). Fetch "
-                       f"{URL_INCEPTION_V3} where there is a network, bring it there, or anywhere and write {key}: inception@/path/to/"
-                       f"{FILES[0]}; or use phantom-siglip, whose distances are no FID")
+        raise EncoderError(f"{key}: {path.name} does not hold the weights of FID's Inception ({reason}). Delete it, fetch "
+                           f"{URL_INCEPTION_V3} again, or use phantom-siglip")
+    raise EncoderError(f"{key}: the weights of FID's Inception are not in torch's cache and cannot be fetched from here ({reason}). "
+                       f"Fetch {URL_INCEPTION_V3} where there is a network and bring it into {TORCH_CACHE}, or anywhere and write "
+                       f"{key}: inception@FOLDER/{FILES[0]}; or use phantom-siglip, whose distances are no FID")
 
 
 def _file(name: str, key: str) -> Path | None:
@@ -96,8 +97,8 @@ def _file(name: str, key: str) -> Path | None:
         return next((path for path in (_cache() / file for file in FILES) if path.is_file()), None)
     path = Path(given).expanduser().absolute()
     if not path.is_file():
-        raise EncoderError(f"{key}: {name!r} names a file that is not there; expected inception@/path/to/{FILES[0]}, or plain inception "
-                           f"for the one in {_cache()}")
+        raise EncoderError(f"{key}: {name!r} names a file that is not there; expected inception@FOLDER/{FILES[0]}, or plain inception "
+                           "for the one in torch's cache")
     return path
 
 

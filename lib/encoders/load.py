@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib.encoders.encoder import Encoder, EncoderError
 from lib.encoders.spectrum import Spectrum
-from lib.pretrained import locate, split_revision, without_bars
+from lib.pretrained import locate, split_revision, without_bars, without_folders
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,8 @@ def load_encoder(
 
     Names: spectrum; inception, inception@FILE; lpips-alex, lpips-vgg, lpips-squeeze; of transformers' image models a shipped one
     (phantom-siglip), a folder, or a Hub id with or without "@revision" (timm/… where timm is installed).
-    EncoderError, under `key`, where it cannot be loaded or lacks weights. Where a fallback took its place, its `note` says so.
+    EncoderError, under `key`, where it cannot be loaded or lacks weights. Where a fallback took its place, its `note` says so; that
+    goes into reports, so it names files and not the folders that they lie in here.
     """
     try:
         return _load(name, device, key)
@@ -31,7 +32,7 @@ def load_encoder(
         if fallback is None or fallback == name:
             raise
         encoder = _load(fallback, device, key)
-        encoder.note = f"{error}. {fallback} judges in place of {name}, and every figure names it."
+        encoder.note = without_folders(f"{error}. {fallback} judges in place of {name}, and every figure names it.")
         return encoder
 
 

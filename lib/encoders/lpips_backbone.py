@@ -16,6 +16,7 @@ import torch
 
 from lib.encoders.encoder import Encoder, EncoderError
 from lib.encoders.weights import first_line, weights_hash
+from lib.pretrained import TORCH_CACHE
 from lib.training.seeds import seeded
 
 BACKBONES  = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}     # as LPIPS names them → as torchvision does
@@ -92,8 +93,8 @@ def _fetched(name: str, backbone: str, key: str) -> dict[str, torch.Tensor]:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, EOFError) as error:
         reason = first_line(error)
-    raise EncoderError(f"{key}: {name!r} needs torchvision's {backbone}, which is not in {torch.hub.get_dir()}/checkpoints or is damaged, "
-                       f"and cannot be fetched from here ({reason}). Fetch {weights.url} where there is a network and bring it there; or "
+    raise EncoderError(f"{key}: {name!r} needs torchvision's {backbone}, which is not in torch's cache or is damaged, and cannot be "
+                       f"fetched from here ({reason}). Fetch {weights.url} where there is a network and bring it into {TORCH_CACHE}; or "
                        "use phantom-siglip, whose distances are no LPIPS")
 
 

@@ -13,6 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from lib.pretrained import without_folders
+
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Name → tensor of a .safetensors file, or of what torch saved (FID's Inception comes as nothing else), of which only tensors are read.
@@ -29,8 +31,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def first_line(error: BaseException) -> str:
-    """Of what it says, for messages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """Of what it says, for messages, with the names of files and not of their folders."""
+    return without_folders((str(error).strip().splitlines() or [type(error).__name__])[0])[:200]
 
 
 def weights_hash(

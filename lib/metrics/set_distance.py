@@ -37,6 +37,8 @@ def set_distance_with_floor(
     kernel:             Literal["polynomial", "gaussian"] = "polynomial",       # KID's or CMMD's; the latter times 1,000
     real_clusters:      Sequence | None = None,         # [N] what hangs together, e.g. lesions; default: each image by itself
     generated_clusters: Sequence | None = None,         # [M]
+    real_strata:        Sequence | None = None,         # [N] what both sets hold in one mix, e.g. class and skin type; all draws keep it
+    generated_strata:   Sequence | None = None,         # [M]
     draws:              int   = 200,                    # of the interval, of the floor and of the test each
     confidence:         float = 0.95,                   # of the interval, and the share of the halves between the floor's ends
     seed:               int   = 0,
@@ -45,7 +47,8 @@ def set_distance_with_floor(
 
     Pairs of one image with itself count nowhere, so drawing an image twice does not make a set look closer to itself. The halves are
     smaller than the sets, so their distances are multiplied by (1/N + 1/M) / (1/N₁ + 1/N₂): the spread of the distance of equal
-    distributions falls with the number of images like that. Raises ValueError for features that do not fit or are not finite.
+    distributions falls with the number of images like that. A cluster of several strata counts for that of its first image. Raises
+    ValueError for features that do not fit or are not finite.
     """
     real, generated = check_features(real, generated)
     total, n, m = len(real) + len(generated), len(real), len(generated)
@@ -56,22 +59,23 @@ def set_distance_with_floor(
         return _missing(f"{clusters[0]} {what}real and {clusters[1]} {what}generated images, needs {LEAST} of each", min(n, m), confidence)
     if not np.ptp(np.concatenate([real, generated]), axis=0).any():
         return _missing("all images are equal", min(n, m), confidence)
+    kinds, other_kinds = _kinds(real_strata, generated_strata, one, other)
     rng = np.random.default_rng(seed)
     first, second = np.zeros((1 + 3 * draws, total)), np.zeros((1 + 3 * draws, total))
     first[0, :n], second[0, n:] = 1, 1
-    for draw in range(1, draws + 1):                                                            # interval
-        first[draw, :n] = np.bincount(rng.integers(clusters[0], size=clusters[0]), minlength=clusters[0])[one]
-        second[draw, n:] = np.bincount(rng.integers(clusters[1], size=clusters[1]), minlength=clusters[1])[other]
-    for draw in range(draws + 1, 2 * draws + 1):                                                # floor
-        half = (rng.permutation(clusters[0]) < clusters[0] // 2)[one]
-        first[draw, :n], second[draw, :n] = half, ~half
-    everyone = np.concatenate([one, clusters[0] + other])
-    for draw in range(2 * draws + 1, 3 * draws + 1):                                            # test
-        side = (rng.permutation(sum(clusters)) < clusters[0])[everyone]
-        first[draw], second[draw] = side, ~side
+    interval, floor, test = (slice(1 + part * draws, 1 + (part + 1) * draws) for part in range(3))
+    first[interval, :n], second[interval, n:] = _redraw(kinds, draws, rng)[:, one], _redraw(other_kinds, draws, rng)[:, other]
+    half = _choose(kinds, np.arange(clusters[0]) % 2 == 1, draws, rng)[:, one]
+    first[floor, :n], second[floor, :n] = half, ~half
+    pooled = np.concatenate([kinds, other_kinds])
+    ordered = np.sort(pooled)
+    ranks = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    side = _choose(pooled, ranks < np.bincount(kinds, minlength=ordered[-1] + 1)[ordered], draws, rng)      # as many of each stratum
+    first[test] = side[:, np.concatenate([one, clusters[0] + other])]
+    second[test] = 1 - first[test]
     values = _discrepancies(np.concatenate([real, generated]), first, second, kernel)
-    value, drawn, halves, exchanged = values[0], values[1:draws + 1], values[draws + 1:2 * draws + 1], values[2 * draws + 1:]
-    sizes = first[draws + 1:2 * draws + 1].sum(axis=1), second[draws + 1:2 * draws + 1].sum(axis=1)
+    value, drawn, halves, exchanged = values[0], values[interval], values[floor], values[test]
+    sizes = first[floor].sum(axis=1), second[floor].sum(axis=1)
     halves = halves * (1 / n + 1 / m) / (1 / sizes[0] + 1 / sizes[1])
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high, floor_low, floor_high = (float(x) for set_ in (drawn, halves) for x in np.nanquantile(set_, ends))
@@ -90,6 +94,37 @@ def _number(clusters: Sequence | None, count: int) -> np.ndarray:
     if len(clusters) != count:
         raise ValueError(f"{len(clusters)} cluster ids do not fit {count} images")
     return np.unique(np.asarray(clusters), return_inverse=True)[1]
+
+
+def _kinds(
+    real:      Sequence | None,
+    generated: Sequence | None,
+    one:       np.ndarray,
+    other:     np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The stratum of each cluster of both sets as 0, 1, …"""
+    if (real is None) != (generated is None):
+        raise ValueError("strata are given for one set alone; give them for both or for none")
+    strata = np.zeros(len(one) + len(other), dtype=int) if real is None else np.concatenate([np.asarray(real), np.asarray(generated)])
+    if len(strata) != len(one) + len(other):
+        raise ValueError(f"{len(strata)} strata do not fit {len(one)} + {len(other)} images")
+    number = np.unique(strata, return_inverse=True)[1]
+    return tuple(part[np.unique(names, return_index=True)[1]] for part, names in ((number[:len(one)], one), (number[len(one):], other)))
+
+
+def _choose(kinds: np.ndarray, places: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """[draws, clusters] which are chosen: those at `places` [clusters] of all clusters, in random order within their stratum."""
+    chosen = np.zeros((draws, len(kinds)), dtype=bool)
+    np.put_along_axis(chosen, np.argsort(kinds + rng.random(chosen.shape), axis=1)[:, places], True, axis=1)
+    return chosen
+
+
+def _redraw(kinds: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """[draws, clusters] how often each is drawn where each stratum gives as many as it has, with repetition."""
+    order = np.argsort(kinds, kind="stable")
+    start, end = (np.searchsorted(kinds[order], kinds[order], side=side) for side in ("left", "right"))
+    drawn = order[rng.integers(start, end, size=(draws, len(kinds)))] + np.arange(draws)[:, None] * len(kinds)
+    return np.bincount(drawn.ravel(), minlength=draws * len(kinds)).reshape(draws, len(kinds))
 
 
 def _discrepancies(features: np.ndarray, first: np.ndarray, second: np.ndarray, kernel: str) -> np.ndarray:

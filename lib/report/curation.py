@@ -15,7 +15,7 @@ from lib.report.curation_words import EVERYTHING, NO_MODEL, STATISTICS, outside,
 from lib.report.forest import BAND, ROW, blocks, fit_axis, label_rows, place_rows, write_beside
 from lib.report.grids import SHARP, small_picture
 from lib.report.style import ALARM, ARMS, DPI, INK, QUIET, WIDTH, group_colours, house_style, new_figure, say_instead, wrap
-from lib.report.words import estimate, join, number, percent
+from lib.report.words import capital, count, estimate, join, number, percent
 
 KEPT, LOST = ARMS[1], "#E8B9A0"
 
@@ -87,6 +87,46 @@ def plot_rejected(
     return figure
 
 
+def quota_table(
+    curated: pd.DataFrame,              # the curated table
+    wanted:  pd.DataFrame,              # label, tone (null: none asked), images: of `wanted_images`
+) -> pd.DataFrame:
+    """label, tone, wanted, generated, passed, selected: a row per cell in the order of `wanted`, then cells that nobody asked for."""
+    none = lambda column: column.astype(object).where(column.notna(), "")         # noqa: E731  (null is not equal to null)
+    counted = curated.assign(tone=none(curated["tone_key"]), generated=1, passed=curated["verdict"].eq("passed").astype(int))
+    counts = counted.groupby(["label", "tone"], as_index=False)[["generated", "passed", "selected"]].sum()
+    asked = wanted[wanted["images"] > 0].assign(tone=none(wanted["tone"])).rename(columns={"images": "wanted"})
+    whole = pd.concat([asked, counts[["label", "tone"]]], ignore_index=True).drop_duplicates(["label", "tone"])
+    whole = whole[["label", "tone", "wanted"]].merge(counts, on=["label", "tone"], how="left", validate="one_to_one")
+    numbers = ["wanted", "generated", "passed", "selected"]
+    whole[numbers] = whole[numbers].fillna(0).astype(int)
+    return whole.assign(tone=whole["tone"].where(whole["tone"].ne(""), None))
+
+
+def describe_quota(
+    cells: pd.DataFrame,                # of `quota_table`
+) -> list[str]:
+    """Whether every cell has what was wanted; which have not, the shortest first, and whether checks or the generator are to blame."""
+    total = f"{number(int(cells['selected'].sum()))} of {count(int(cells['wanted'].sum()), 'image')} wanted were selected."
+    short = cells.assign(missing=cells["wanted"] - cells["selected"])
+    short = short[short["missing"] > 0]
+    if short.empty:
+        return [f"{total} Every cell has as many as it asked for."]
+    short = short.sort_values("missing", ascending=False, kind="stable")
+    named = [f"{row.label}{'' if pd.isna(row.tone) else f', tone {row.tone}'} ({row.selected} of {row.wanted})"
+             for row in short.itertuples()]
+    said = [f"{total} {capital(count(len(short), 'cell'))} of {number(len(cells))} {'is' if len(short) == 1 else 'are'} short: "
+            f"{join(named, 6)}."]
+    undrawn = int((short["generated"] < short["wanted"]).sum())
+    if undrawn:
+        said.append(f"In {number(undrawn)} of them fewer were generated than wanted, whatever the checks say: raise "
+                    "generation.over_generation or generation.attempts.")
+    if undrawn < len(short):
+        said.append(f"In {number(len(short) - undrawn)} of them enough were generated and the checks took them: see what they rejected, "
+                    "then draw more or train again.")
+    return said
+
+
 # ── for whom ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 @house_style
@@ -143,9 +183,11 @@ def plot_set_scores(
     keys = sorted({(row.label, row.group if groups else "") for row in here.itertuples()}, key=lambda key: (order.index(key[0]), key[1]))
     places, heads, height = place_rows([label if groups else "" for label, _ in keys])
     shown = [name for name in statistics if here["statistic"].eq(name).any()]
-    note = (f"Measured {NO_MODEL.get(encoder, f'with {encoder}')}. Grey: the middle 95 % of real images against as many other real ones; "
-            "a point inside it cannot be told from real images at this number of images. Red: outside on the bad side. Open: flagged for "
-            "its few images.")
+    note = (f"Measured {NO_MODEL.get(encoder, f'with {encoder}')}. Grey: the middle 95 % of one half of the real images against the other, "
+            "so at half this number of images; a point inside it may still differ (see p). Red: outside on the bad side. Open: flagged "
+            "for its few images.")
+    if encoder == "checks":
+        note = "What the checks say. Grey: the same of held-out real images, 95 % interval. Red: outside on the bad side."
     figure, axes = new_figure(1, len(shown), title=title, height=ROW * height + 1.2, note=note, sharey=True)
     for axis, name in zip(axes[0], shown, strict=True):
         rows = here[here["statistic"].eq(name)].set_index(["label", "group"] if groups else "label")

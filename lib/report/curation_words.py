@@ -9,6 +9,7 @@ import pandas as pd
 
 from lib.report.arrange import UNKNOWN
 from lib.report.words import capital, count, estimate, join, number, percent
+from lib.stats.multiplicity import holm
 
 # Statistic → its name in a figure, and which side of the real-vs-real band is the bad one.
 STATISTICS: dict[str, tuple[str, str]] = {
@@ -87,7 +88,10 @@ def outside(row: object, bad: str) -> bool:
 
 
 def describe_set_scores(scores: pd.DataFrame, encoder: str, statistics: Sequence[str]) -> list[str]:
-    """Per statistic the figure of all classes with its band, the classes outside the band, and what could not be estimated."""
+    """Per statistic the figure of all classes with its band, or with its test where it has one; classes that differ; what is not estimable.
+
+    The band is of half the images, so a figure inside it is only said to lie there. p-values of classes are Holm's, at 0.05.
+    """
     said, reasons = [], {}
     here = scores[scores["encoder"].eq(encoder) & scores["group"].isna()]
     for name in (name for name in statistics if here["statistic"].eq(name).any()):
@@ -96,20 +100,33 @@ def describe_set_scores(scores: pd.DataFrame, encoder: str, statistics: Sequence
         for row in rows[rows["value"].isna()].itertuples():
             reasons.setdefault(row.reason, []).append(f"{title} of {EVERYTHING if pd.isna(row.label) else row.label}")
         known, every = rows[rows["value"].notna() & rows["label"].notna()], rows[rows["value"].notna() & rows["label"].isna()]
-        for row in every.itertuples():
-            where = "worse" if outside(row, bad) else "no worse"
-            flag = f"; {row.reason}" if row.reason else ""
-            said.append(f"{words} of {EVERYTHING}: {estimate(row.value, row.low, row.high)}, {where} than real images among themselves "
-                        f"({number(row.floor_low)} to {number(row.floor_high)}, {count(int(row.size), 'image')} on each side{flag}).")
+        said += [f"{words} of {EVERYTHING}: {estimate(row.value, row.low, row.high)}, {_against(row, bad)}." for row in every.itertuples()]
         if len(known):
-            out = [str(row.label) for row in known.itertuples() if outside(row, bad)]
+            tested = known["p_value"].notna().all()
+            worse = holm(known["p_value"].to_numpy(dtype=float)) < 0.05 if tested else [outside(row, bad) for row in known.itertuples()]
+            out = known.loc[np.asarray(worse, dtype=bool), "label"].astype(str).tolist()
+            verb, what = (("differ", "from real images (p under 0.05 after Holm)") if tested else
+                          ("lie", "outside the band of real images on the worse side"))
             said.append(f"{words}: of {count(len(known), 'class', 'classes')} that can be judged alone, "
-                        f"{join(out, 8) if out else 'none'} {'are' if len(out) > 1 else 'is'} worse than real images among themselves.")
+                        f"{join(out, 8) if out else 'none'} {verb if len(out) > 1 else verb + 's'} {what}.")
     return said + [f"Not estimable: {join(names, 4)} ({reason})." for reason, names in reasons.items()]
 
 
+def _against(row: object, bad: str) -> str:
+    """A figure of set scores against real images, as the clause of a sentence."""
+    flag, band = f"; {row.reason}" if row.reason else "", f"{number(row.floor_low)} to {number(row.floor_high)}"
+    if row.encoder == "checks":
+        note = f", {row.floor_note}" if row.floor_note else ""
+        real = row.floor_note if pd.isna(row.floor) else f"held-out real images {estimate(row.floor, row.floor_low, row.floor_high)}{note}"
+        return f"of {count(int(row.size), 'generated image')} that were measured ({real}{flag})"
+    sizes = f"two halves of the real images: {band}, {count(int(row.size), 'image')} on each side{flag}"
+    if pd.notna(row.p_value):
+        return f"p = {number(float(row.p_value))} that real and generated images are drawn alike ({sizes})"
+    return f"{'outside' if outside(row, bad) else 'not outside'} the band of real images on the worse side ({sizes})"
+
+
 def describe_closest(scores: Sequence[float]) -> str:
-    """How near copies come: the memorisation check's scores, in units of the distance within which 5 % of held-out real images lie."""
+    """How near copies come: the memorisation check's scores, where 1 is as near as 5 % of held-out real images come in any of its looks."""
     known = np.asarray(scores, dtype=float)
     known = known[np.isfinite(known)]
     if not len(known):

@@ -24,7 +24,7 @@ CHECKS: dict[str, str] = {
     "tone_confidence": "probability of the asked tone, 0–1",
     "match":        "cosine to the prompt of the asked label less that to the nearest other label, −2 to 2",
     "duplicate":    "cosine to the most similar accepted image, −1 to 1",
-    "memorisation": "distance to the nearest training image over that within which 5 % of held-out images lie, least of three looks, ≥ 0",
+    "memorisation": "distance to the nearest training image, least of three looks; 5 % of held-out real images lie under 1, ≥ 0",
 }
 
 
@@ -124,9 +124,9 @@ class Curation(Section):
     """Notebook 06: the checks, and which of the images that pass are kept."""
 
     encoder:        str = "phantom-siglip"                           # image encoder of realism, duplicates, confidence and diversity
-    second_encoder: str = "spectrum"                                 # memorisation must be seen by two
+    second_encoder: str = "spectrum"                                 # memorisation looks with both, and at the pixels
     perceptual:     str = "phantom-siglip"                           # encoder whose feature maps give the perceptual distance
-    held_out:       float | Literal["validation"] = "validation"     # real images that limits are fitted on; a number: that share of train
+    held_out:       Literal["validation"] = "validation"             # split that limits are fitted on: generators learn from all of train
     checks:         list[Check] = Field(default_factory=default_checks, min_length=1)    # in order; the first that fails is the verdict
     neighbours:     int  = Field(5, ge=1)                            # k of realism
     quota:          dict[str, dict[str, int]] = {}                   # label → tone → images wanted; empty: generation's, without surplus
@@ -141,9 +141,9 @@ class Curation(Section):
     @field_validator("held_out", mode="before")
     @classmethod
     def _named(cls, value):
-        share = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1
-        if value != "validation" and not share:
-            raise ValueError(f"got {value!r}, expected validation, or a share of the training images between 0 and 1; never test")
+        if value != "validation":
+            raise ValueError(f"got {value!r}, expected validation: generators have seen every image of train, and test is never looked at; "
+                             "for more held-out images make the validation split larger")
         return value
 
     @field_validator("checks")
@@ -165,5 +165,5 @@ class Curation(Section):
     @model_validator(mode="after")
     def _two(self):
         if self.encoder == self.second_encoder:
-            raise ValueError(f"second_encoder is {self.encoder}, as encoder is; a copy must be seen by two that differ")
+            raise ValueError(f"second_encoder is {self.encoder}, as encoder is; copies are looked for with two that differ")
         return self

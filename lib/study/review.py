@@ -61,7 +61,8 @@ class Review(Section):
     which:      Literal["selected", "passed", "all"] = "selected"    # of the generated ones that notebook 06 looked at
     scales:     list[Scale] = Field([REALISM], min_length=1)
     acceptance: Acceptance | None = Acceptance()                     # null: no verdict
-    keep:       float | None = None                                  # least mean over raters and scales of an image that stays; null: all
+    keep:       float | None = None                                  # least mean over raters and scales of an image that stays; null: all.
+                                                                     # Scales must then share one range: a mean over several has no unit
     raters:     int = Field(3, ge=1)                                 # fewer give figures and no verdict
     show_label: bool = False                                         # name above each picture what it is meant to show
     seed:       int = Field(0, ge=0, lt=2**31)
@@ -76,7 +77,11 @@ class Review(Section):
 
     @model_validator(mode="after")
     def _on_the_scale(self):
-        low, high = min(scale.low for scale in self.scales), max(scale.high for scale in self.scales)
+        low, high = self.scales[0].low, self.scales[0].high
+        if self.keep is not None and len({(scale.low, scale.high) for scale in self.scales}) > 1:
+            runs = ", ".join(f"{scale.name} {scale.low} to {scale.high}" for scale in self.scales)
+            raise ValueError(f"keep is a limit on the mean over all scales, and theirs differ in range ({runs}); give all the same low and "
+                             "high, or keep: null")
         if self.keep is not None and not low <= self.keep <= high:
             raise ValueError(f"keep is {self.keep:g}, and the scales run from {low} to {high}")
         if not self.acceptance:

@@ -57,13 +57,15 @@ def _models(study: Study, stage: Stage) -> dict[str, str]:
 
     shown = visible_params(study, stage)
     named = {key: shown[key] for key in MODELS if shown.get(key)} | {name: name for name in stage.assets}
+    if "curation.checks" in shown:
+        named |= {f"curation.checks.{check.title}.encoder": check.encoder for check in study.curation.checks if check.encoder}
     return {key: state(model) for key, model in named.items()}
 
 
 def _reviews(study: Study) -> dict[str, str]:
-    """What people said of the stage's images, by file: the scores that `lib.curation.review collect` wrote."""
+    """What people said of the stage's images, by file: scores and summaries that `lib.curation.review collect` wrote."""
     folder = outputs_root() / study.name / "06_curation" / "review"
-    return {path.name: file_hash(path) for path in sorted(folder.glob("scores-*.csv"))}
+    return {path.name: file_hash(path) for path in sorted([*folder.glob("scores-*.csv"), *folder.glob("summary-*.json")])}
 
 
 def _folders(study: Study) -> dict[str, str]:
@@ -96,8 +98,8 @@ def why_stale(plan: Plan, job: Job) -> list[str]:
 
 
 def damaged(job: Job, record: dict) -> list[str]:
-    """Outputs that are missing or are not what the job left."""
-    reasons = []
+    """Outputs that are missing, are not what the job left, or were made with a model that stood in for one that can be had now."""
+    reasons = _arrived(job)
     for name, digest in record["outputs"].items():
         path = job.folder / name
         if not path.is_file():
@@ -106,6 +108,14 @@ def damaged(job: Job, record: dict) -> list[str]:
             reasons.append(f"{name} was altered")
     beside = (job.executed, job.executed.with_suffix(".html"), job.provenance)
     return reasons + [f"{path.name} is missing" for path in beside if not path.is_file()]
+
+
+def _arrived(job: Job) -> list[str]:
+    """Models that the job did without (`stand_ins` of its metrics: what the caches held of each) and whose files have changed since."""
+    from lib.pretrained import fetched
+
+    lacked = (read_json(job.folder / "metrics.json") or {}).get("stand_ins", {})
+    return [f"{model} can be had now, and another model stood in for it" for model, held in lacked.items() if fetched(model) != held]
 
 
 def differences(old: dict, new: dict) -> list[str]:

@@ -67,6 +67,8 @@ LEARNING = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair"
             "diffusion.base", "diffusion.prompts", "diffusion.resampling", "diffusion.encoder", "diffusion.image_size", "diffusion.flips")
 QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "classes", "tones", "cells", "domains", "attempts", "shards",
                                                      "generators"))
+ASKING   = tuple(f"curation.review.{key}"               # of people, before and after the notebook, and not by it
+                 for key in ("images", "real", "which", "acceptance", "raters", "show_label", "seed"))
 MIXING   = ("diffusion.resampling.classifier",)         # of the same table, but it is for classifiers
 
 
@@ -127,9 +129,9 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda", "05_generation"),
         writes   = ("curated",),
         params   = ("curation", "generation", "gan", "diffusion.prompts", "labels.names", "groups", "compute",
-                    "data.crop", "data.remove_hair"),
+                    "data.sources", "data.crop", "data.remove_hair"),
         chunks   = _per_generator,
-        hidden   = ("generation.shards", "generation.generators"),
+        hidden   = ("generation.shards", "generation.generators", *ASKING),
         section  = "curation",
         reviewed = True,
         gpu      = True,

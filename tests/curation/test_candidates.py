@@ -67,13 +67,6 @@ def test_real_images_are_described_as_if_they_had_been_asked_for(world):
     assert material.generated.cells[0] == ("b", "5") and material.generated.clusters[0] == "g0"
 
 
-def test_a_share_of_train_is_held_out_by_whole_clusters(world):
-    world.study.curation = Curation(held_out=0.34)
-    material = world.open()
-    sides = [set(side.table["cluster_id"]) for side in (material.train, material.held_out)]
-    assert not sides[0] & sides[1] and sides[0] | sides[1] == {"c0", "c2", "c4"} and len(material.held_out) == 2
-
-
 def test_a_gan_is_asked_for_no_tone(world):
     material = world.open(synthetic=world.synthetic.assign(generator="gan", tone_key=None))
     assert material.train.table["tone_key"].isna().all()

@@ -10,11 +10,12 @@ import pytest
 from scipy.special import softmax
 from skimage.metrics import structural_similarity
 
-from lib.curation.candidates import Candidates, Material
+from lib.curation.candidates import Candidates, Encoders, Material
 from lib.curation.checks import classifier, duplicate, memorisation
 from lib.curation.checks.reference import Reference
 from lib.curation.checks.registry import MODULES, applies, module_of
 from lib.curation.curate import curate
+from lib.encoders.spectrum import Spectrum
 from lib.study import Check, Curation
 from lib.study.curation import CHECKS
 from lib.tables import read_table, write_table
@@ -116,6 +117,34 @@ def test_turned_mirrored_and_moved_copies_lead_to_their_original(size, small_poo
     assert (found == np.arange(20)).mean() >= 0.95
 
 
+def test_five_in_a_hundred_held_out_images_lie_under_one(material, reference):
+    """The least of three looks, each scaled to its own 5 %, would be under 1 far more often."""
+    scores = scored("memorisation", material.held_out, reference)
+    assert (scores < 1).mean() <= 0.05 < (scores <= 1).mean()
+
+
+def test_the_pair_that_is_shown_is_the_one_that_was_scored(material, reference, monkeypatch):
+    """Pixels that lead nowhere leave the place to the encoders, and nothing is searched twice."""
+    calls = []
+
+    def lost(candidates, _):
+        calls.append(candidates)
+        return np.full(len(candidates), 100.0) + np.arange(len(candidates)) % 2, np.zeros(len(candidates), dtype=int)
+
+    monkeypatch.setattr(memorisation, "pixel_distance", lost)
+    copies = Candidates(material.train.table[10:30], np.array(material.train.pixels[10:30]), material.train.encoders)
+    assert scored("memorisation", copies, reference) == pytest.approx(0, abs=1e-2)
+    assert memorisation.closest(copies, reference).tolist() == list(range(10, 30))
+    assert len(calls) == 2
+
+
+def test_authenticity_stands_beside_that_of_held_out_images(material, reference):
+    copies = Candidates(material.train.table[:20], np.array(material.train.pixels[:20]), material.train.encoders)
+    found = memorisation.authenticity(copies, reference)
+    assert found["encoder"].tolist() == ["colours", "spectrum"] and found["authenticity"].tolist() == [0, 0]
+    assert found["authenticity_held_out"].between(0.2, 0.9).all() and not found["reason"].any()
+
+
 # ── the whole ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 def test_every_image_has_a_verdict_and_the_table_keeps_its_contract(material, tmp_path):
@@ -128,6 +157,10 @@ def test_every_image_has_a_verdict_and_the_table_keeps_its_contract(material, tm
              for _, row in passes.iterrows()]
     assert table["verdict"].tolist() == first
     assert len(result.held_out) == 50 and result.false_alarms["check"].tolist() == [*(check.title for check in CHEAP.checks), "any"]
+    alarms = result.false_alarms.set_index("check")
+    assert alarms.loc["duplicate", ["n", "rate"]].tolist() == [0, None] and alarms.loc["any", "n"] == 50
+    by_group = result.group_alarms[result.group_alarms["check"] == "any"]
+    assert set(by_group["group"]) == {"I–II", "III–IV", "V–VI"} and by_group["rejected"].sum() == alarms.loc["any", "rejected"]
     again = curate(material, CHEAP, WANTED)
     pd.testing.assert_frame_equal(table, again.table)
 
@@ -164,3 +197,43 @@ def test_all_rejected_and_next_to_no_real_images(material):
     few = Material(material.generated, material.train.take(np.arange(3)), material.held_out.take(np.arange(2)))
     result = curate(few, CHEAP, WANTED)
     assert len(result.table) == 60 and any("held-out images where" in note for note in result.notes)
+
+
+def test_a_cell_without_training_images_is_not_judged_and_the_report_says_so(material):
+    known = material.train.take(material.train.table["tone_key"].ne("6").to_numpy() & material.train.table["label"].ne("nevus").to_numpy())
+    checks = [check for check in CHEAP.checks if check.check in ("tone", "confidence")]
+    result = curate(Material(material.generated, known, material.held_out), CHEAP.model_copy(update={"checks": checks}), WANTED)
+    dark, nevus = (material.generated.table[name].eq(value).to_numpy() for name, value in (("tone_key", "6"), ("label", "nevus")))
+    assert result.table.loc[dark, "pass_tone"].isna().all() and result.table.loc[~dark, "pass_tone"].notna().all()
+    assert result.table.loc[nevus, "pass_confidence"].isna().all() and not result.table["verdict"][nevus].eq("confidence").any()
+    for said, count in (("tone: there are fewer than 3 training images of tone 6", dark.sum()),
+                        ("confidence: there is no training image of nevus", nevus.sum())):
+        assert f"{said} to compare with; {count} images were not judged by it." in result.notes
+
+
+def test_a_number_in_units_of_an_encoder_out_of_reach_judges_nobody(material):
+    """A cosine of another encoder is another thing; a probability is not."""
+    stand_in = Spectrum()
+    stand_in.note = "spectrum judges in place of far-away"
+    encoders = Encoders(loaded={"colours": material.train.encoders("colours"), "far-away": stand_in})
+    sides = [Candidates(side.table[:25], side.pixels[:25], encoders, labels=side.labels) for side in
+             (material.generated, material.train, material.held_out)]
+    checks = [Check(check="duplicate", most=-0.9, encoder="far-away"), Check(check="confidence", least=0.0, encoder="far-away"),
+              Check(check="memorisation", least={"percentile": 2}, encoder="far-away")]
+    result = curate(Material(*sides), CHEAP.model_copy(update={"checks": checks}), WANTED)
+    assert result.table["pass_duplicate"].isna().all() and result.table["pass_confidence"].all()
+    assert "duplicate: the limit is in units of far-away, and spectrum stands in for it; no image was judged by it." in result.notes
+    assert "memorisation: both encoders are spectrum, so it and the pixels are the only looks." in result.notes
+
+
+def test_a_check_that_measures_nobody_rejects_nobody(material):
+    few = Material(material.generated, material.train.take(np.arange(4)), material.held_out)
+    result = curate(few, CHEAP.model_copy(update={"checks": [Check(check="realism", least=0.5)]}), WANTED)
+    assert result.table["verdict"].eq("passed").all() and any("cannot be measured on any image" in note for note in result.notes)
+
+
+def test_different_notes_of_one_check_are_all_told(material):
+    checks = [Check(check="blur", least={"percentile": 1}, per="label")]
+    result = curate(material, CHEAP.model_copy(update={"checks": checks}), WANTED)
+    said = [note for note in result.notes if note.startswith("blur: ")]
+    assert len(said) == len(set(said)) > 1 and sum("tone" in note for note in said) == len(said)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from lib.curation.diagnosis import GO_ON, RETRAIN, UNSURE, decide, describe_decision, diagnose, sentences
+from lib.curation.diagnosis import BUT, GO_ON, RETRAIN, UNSURE, decide, describe_decision, diagnose, sentences
 from lib.curation.image_set import ImageSet
 from lib.curation.set_scores import COLUMNS, set_scores
 from lib.phantom.render import draw
@@ -106,8 +106,37 @@ def test_a_planted_trouble_is_named_with_its_evidence(scores, name):
     found = held(scores)[name]
     assert name in found and (len(found) == 1 or name == "collapsed")                            # the one picture may have a colour too
     finding = next(one for one in diagnose(only(scores, name), GATE, perceptual="blocks") if one.name == name)
-    assert finding.sentence.startswith(f"{name} is ") and "real images at this size" in finding.sentence
+    assert finding.sentence.startswith(f"{name} is ") and "real images" in finding.sentence
     assert finding.figure < min(finding.threshold, finding.floor_low) or finding.figure > max(finding.threshold, finding.floor_high)
+
+
+@pytest.mark.parametrize("name", ["blurred", "wrong colour", "not distinct", "wrong tone"])
+def test_a_trouble_that_no_limit_speaks_of_reaches_the_decision(scores, name):
+    wide = Gate(distance=1_000)                                                                  # a blur may move features as well
+    decision = decide(only(scores, "sound", name), wide, encoder="thumbs", perceptual="blocks")
+    assert not decision.limits["past"].any() and decision.decision == BUT
+    assert [(one.label, one.name) for one in decision.troubles] == [(name, name)]
+    said = describe_decision(decision)
+    assert said[0].startswith("Go on, but look at the troubles below: ")
+    assert f"Troubles that no limit of the study speaks of: {name} ({name})." in said
+
+
+def test_known_shares_are_held_against_their_limits_alone():
+    """No interval and no floor excuses them, none is needed, and a limit that is just reached is not past."""
+    def one(statistic, value, floor):
+        return dict.fromkeys(COLUMNS, np.nan) | {"encoder": "checks", "statistic": statistic, "label": "nevus", "value": value,
+                                                 "reason": "", "floor": floor, "floor_low": floor, "floor_high": floor,
+                                                 "floor_note": "no real image"}
+
+    table = pd.DataFrame([one("rejected", 0.6, np.nan), one("copies", 0.06, 0.5), one("recognised", 0.1, np.nan)])
+    decision = decide(table, GATE, encoder="thumbs", perceptual="blocks")
+    known = decision.limits[decision.limits["label"].eq("nevus")].set_index("limit")
+    assert decision.decision == RETRAIN and known.loc[["rejected", "copies"], "past"].tolist() == [True, True]
+    assert "nevus: the checks reject a share of 0.60, over the limit of 0.50 (no real image)." in describe_decision(decision)
+    found = {finding.name: finding for finding in diagnose(table, GATE, perceptual="blocks")}
+    assert found["copies"].holds and found["not distinct"].holds is None and found["not distinct"].reason == "no real image"
+    just = decide(pd.DataFrame([one("rejected", 0.5, 0.0)]), GATE, encoder="thumbs", perceptual="blocks")
+    assert just.decision == GO_ON
 
 
 @pytest.mark.parametrize(("label", "limits"), [
@@ -118,10 +147,10 @@ def test_a_limit_that_is_passed_means_to_train_again(scores, label, limits):
     decision = decide(only(scores, label), GATE, encoder="thumbs", perceptual="blocks")
     past = decision.limits[decision.limits["past"].fillna(False)]
     assert limits <= set(past["limit"]) and (limits or past.empty)
-    assert decision.decision == (RETRAIN if limits else GO_ON)
+    assert decision.decision == (RETRAIN if limits else BUT)
     said = describe_decision(decision)
     assert sum("over the limit of" in one or "under the limit of" in one for one in said) == len(past)
-    assert said[0].startswith("Retrain: " if limits else "Go on: ")
+    assert said[0].startswith("Retrain: " if limits else "Go on, but ")
 
 
 def test_all_images_together_are_judged_too(scores):

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import fisher_exact
 from statsmodels.stats.proportion import proportion_confint
 
-from lib.curation.funnel import funnel, rejection_rates
+from lib.curation.funnel import EVERYONE, false_alarm_rates, funnel, rejection_rates
 from lib.study import Check
 
 CHECKS = [Check(check="blur", least=1), Check(check="tone", most=9), Check(check="ssim", most=1)]
@@ -61,3 +61,19 @@ def test_equal_groups_are_seldom_warned_of():
                               "verdict": np.where(rng.random(120) < 0.2, "blur", "passed")})
         warned += rejection_rates(frame)["warning"].any()
     assert warned <= 8                                                      # 5 % of 80 and two standard deviations
+
+
+def test_false_alarms_by_group_count_who_was_judged_and_name_who_falls_more():
+    groups = np.array(["I–II"] * 60 + ["V–VI"] * 40 + [None] * 10, dtype=object)
+    blur = np.r_[np.arange(60) < 3, np.arange(40) < 16, np.zeros(10, dtype=bool)]
+    rejected = pd.DataFrame({"blur": pd.array(blur, dtype="boolean"), "duplicate": pd.array([None] * 110, dtype="boolean")})
+    rejected.loc[100:, "blur"] = pd.NA
+    rates = false_alarm_rates(rejected, groups).set_index(["check", "group"])
+    assert rates.loc[("blur", EVERYONE), ["n", "rejected", "rate", "p"]].tolist() == [100, 19, 0.19, None]
+    dark = rates.loc[("blur", "V–VI")]
+    assert dark["p"] == pytest.approx(fisher_exact([[16, 24], [3, 57]], alternative="greater").pvalue)
+    assert (dark["low"], dark["high"]) == pytest.approx(proportion_confint(16, 40, method="wilson"))
+    assert dark["p_holm"] == pytest.approx(2 * dark["p"])
+    assert rates.index[rates["warning"].astype(bool)].tolist() == [("blur", "V–VI")]
+    assert rates.loc[("duplicate", EVERYONE), ["n", "rate", "low"]].tolist() == [0, None, None]
+    assert rates.loc[("blur", "unknown"), "n"] == 0

@@ -108,8 +108,10 @@ def test_clean_phantoms_are_rarely_taken_for_bad(world, record_property):
     assert world.result.table.filter(like="score_").notna().all(axis=None)
     assert max(alarms.values()) <= 0.02, alarms
     assert together <= 0.10
-    cross_fitted = world.result.false_alarms.set_index("check")["rate"]
-    assert cross_fitted.drop("any").max() <= 0.025 and cross_fitted["any"] <= 0.12
+    cross_fitted = world.result.false_alarms.set_index("check")["rate"].dropna().astype(float)
+    for title, share in cross_fitted.items():
+        world.note("none, cross-fitted", title, np.nan, np.nan, share)
+    assert cross_fitted.drop("any").max() <= 0.02 and cross_fitted["any"] <= 0.10, cross_fitted
 
 
 @pytest.mark.parametrize(("defect", "checks"), [("blur", ("blur", "texture")), ("noise", ("blur",))])

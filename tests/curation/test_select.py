@@ -44,6 +44,16 @@ def test_the_best_come_first_beyond_the_minimum():
     assert set(cell.nlargest(9, "realism")["image_id"]) == set(cell.loc[cell["selected"], "image_id"])
 
 
+def test_a_copy_does_not_come_before_what_is_as_good_as_real():
+    """Realism over 1 says how near a training image lies, so it earns nothing."""
+    table, vectors, _ = images()
+    passed = table[(table["label"] == "a") & (table["verdict"] == "passed")].index
+    realism = np.full(len(table), 1.2)
+    realism[passed[-1]], realism[passed[0]] = np.inf, 0.9
+    chosen = select(table, vectors, realism, WANTED, Curation(clusters=1, least_per_cluster=0))
+    assert chosen.index[chosen["selected"] & (table["label"] == "a")].tolist() == passed[1:10].tolist()
+
+
 def test_the_order_of_rows_changes_nothing():
     table, vectors, realism = images()
     order = np.random.default_rng(1).permutation(len(table))

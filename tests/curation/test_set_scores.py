@@ -14,6 +14,7 @@ from lib.curation.set_statistics import PIXELS
 from lib.encoders.encoder import Encoder
 from lib.metrics.kernel_distance import squared_discrepancy
 from lib.metrics.perceptual_distance import mean_distance
+from lib.metrics.set_distance import set_distance_with_floor
 
 
 def make_set(n=60, seed=0, *, shift=0.0, label="nevus", group="I–II", size=6, **parts) -> ImageSet:
@@ -70,9 +71,11 @@ def test_images_like_real_ones_stay_in_the_band_and_shifted_ones_leave_it():
 
 def test_the_value_is_that_of_all_images_where_the_estimate_has_no_bias():
     real, generated = make_set(40, 1), make_set(40, 2, shift=0.7)
-    found = row(set_scores(real, generated, draws=200), "kernel_distance")
+    scores = set_scores(real, generated, draws=10)
+    found = row(scores, "kernel_distance")
     whole = squared_discrepancy(real.features["x"], generated.features["x"])
-    assert found["value"] == pytest.approx(whole, rel=0.05) and found["low"] < whole < found["high"]
+    assert found["value"] == pytest.approx(whole) and found["low"] < whole < found["high"] and found["p_value"] < 0.01
+    assert np.isnan(row(scores, "precision")["p_value"])
 
 
 def test_half_samples_spread_as_the_mean_of_all_images_does():
@@ -115,6 +118,41 @@ def test_groups_are_mixed_alike_so_that_dark_skin_is_no_error():
     mixed = row(set_scores(joined(light, dark), joined(make_set(40, 3), make_set(40, 4, group="V–VI", shift=3.0)), draws=30),
                 "kernel_distance")
     assert mixed["value"] < mixed["floor_high"] and mixed["size"] == 30                         # 40 + 20 of each kind, halved
+
+
+def test_the_test_compares_within_groups():
+    """Groups far apart: p of equal sets is spread over 0–1, and a shift is seen that the gap between groups would hide."""
+    def p_value(seed, shift=0.0, told=True):
+        real, generated = (np.random.default_rng(seed + add).normal(size=(40, 6)) + np.repeat([0, 15], 20)[:, None] * np.eye(6)[0]
+                           for add in (0, 100))
+        groups = {f"{side}_strata": ["I–II"] * 20 + ["V–VI"] * 20 for side in ("real", "generated")} if told else {}
+        return set_distance_with_floor(real, generated + shift, draws=60, **groups).p_value
+
+    equal = [p_value(seed) for seed in range(20)]
+    assert sum(p < 0.05 for p in equal) <= 4 and min(equal) < 0.3 and max(equal) > 0.7
+    assert max(p_value(seed, 0.7) for seed in range(3)) < 0.05 < min(p_value(seed, 0.7, told=False) for seed in range(3))
+    features, few = np.random.default_rng(0).normal(size=(2, 9, 6)), [0] * 9
+    with pytest.raises(ValueError, match="strata are given for one set alone"):
+        set_distance_with_floor(*features, real_strata=few)
+    with pytest.raises(ValueError, match=r"10 strata do not fit 9 \+ 9 images"):
+        set_distance_with_floor(*features, real_strata=few, generated_strata=[0])
+
+
+def test_a_generator_that_was_asked_for_no_group_is_compared_with_all_of_them():
+    """As a GAN's images are: their group is null, that of the real ones is known."""
+    def checked(images, rejected):
+        return ImageSet(images.image_id, images.labels, images.groups, features=images.features, pixels=grey_pictures([120] * len(images)),
+                        scores=pd.DataFrame({"verdict": np.where(np.arange(len(images)) < rejected, "blur", "passed")}))
+
+    real = checked(joined(make_set(30, 0), make_set(30, 1, group="V–VI", shift=2.0)), 6)
+    generated = checked(joined(make_set(20, 2, group=None), make_set(20, 3, group=np.nan, shift=2.0)), 30)
+    scores = set_scores(real, generated, draws=10)
+    assert scores["reason"].eq("").all() and scores["value"].notna().all() and scores["unmatched"].eq(0).all()
+    assert row(scores, "kernel_distance", "nevus")["value"] < row(scores, "kernel_distance", "nevus")["floor_high"]
+    assert row(scores, "rejected", "nevus", encoder="checks")[["value", "floor", "floor_note"]].tolist() == [0.75, 0.1, ""]
+    assert set(scores["group"].dropna()) == {"unknown"}
+    asked = set_scores(real, checked(make_set(20, 2), 0), draws=10)                             # a group asked for is matched as ever
+    assert row(asked, "kernel_distance")["unmatched"] == 0 and row(asked, "kernel_distance", "nevus", "I–II")["n_real"] == 30
 
 
 def test_groups_without_a_real_image_are_left_out_and_counted():
@@ -165,8 +203,7 @@ def test_empty_and_constant_sets():
     assert set_scores(make_set(20), make_set(0), draws=3)["reason"].eq("no generated image").all()
     constant = make_set(20, features={"x": np.ones((20, 6))})
     assert row(set_scores(make_set(20, 1), constant, draws=5), "diversity")["value"] == pytest.approx(0, abs=1e-9)
-    both = set_scores(constant, constant, draws=5)
-    assert row(both, "kernel_distance")["value"] == pytest.approx(0, abs=1e-9)
+    assert row(set_scores(constant, constant, draws=5), "kernel_distance")["reason"] == "all images are equal"
 
 
 # ── the checks' scores ───────────────────────────────────────────────────────────────────────────────────────────
@@ -180,18 +217,42 @@ def test_shares_and_medians_of_the_checks():
 
     real = checked([1.0] * 38 + [0.2, 0.3], [5.0] * 40, [False] * 40)
     made = checked([1.0] * 10 + [0.4] * 30, [np.nan] * 20 + [30.0] * 20, [True] * 10 + [False] * 30)
-    scores = set_scores(real, made, draws=200)
-    value = {name: row(scores, name, encoder="checks") for name in ("recognised", "tone_error", "similarity", "copies", "rejected")}
-    assert value["recognised"]["value"] == pytest.approx(0.25, abs=0.02) and value["recognised"]["floor"] == pytest.approx(0.95, abs=0.02)
-    assert value["tone_error"][["value", "floor"]].tolist() == [30, 5]
-    assert value["copies"]["value"] == pytest.approx(0.25, abs=0.02) and value["copies"]["floor_high"] == 0
-    assert value["rejected"]["value"] == pytest.approx(0.25, abs=0.02) and value["similarity"]["value"] == 0.5
+    scores = set_scores(real, made, draws=2)
+    found = {name: row(scores, name, encoder="checks") for name in ("recognised", "tone_error", "similarity", "copies", "rejected")}
+    both = {name: one[["value", "floor"]].tolist() for name, one in found.items()}
+    assert both == {"recognised": [0.25, 0.95], "tone_error": [30, 5], "similarity": [0.5, 0.5], "copies": [0.25, 0], "rejected": [0.25, 0]}
+    z, n, p = 1.959964, 40, 0.25                                                                # Wilson 1927
+    middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert found["rejected"][["low", "high"]].tolist() == pytest.approx([(middle + s * half) / (1 + z**2 / n) for s in (-1, 1)], abs=1e-4)
+    assert [found[name]["size"] for name in ("rejected", "tone_error")] == [40, 20]
+
+
+def test_what_the_checks_say_needs_no_real_partner():
+    """Two held-out images, none of them of the group that was generated most: the share is exact, the floor says what it is of."""
+    def checked(n, seed, group, rejected):
+        verdicts = np.where(np.arange(n) < rejected, "blur", "passed")
+        return make_set(n, seed, group=group, features={}), pd.DataFrame({"verdict": verdicts})
+
+    def both(*parts):
+        sets = [images for images, _ in parts]
+        return ImageSet([i for s in sets for i in s.image_id], [i for s in sets for i in s.labels], [i for s in sets for i in s.groups],
+                        scores=pd.concat([scores for _, scores in parts], ignore_index=True))
+
+    made = both(checked(60, 1, "V–VI", 36), checked(12, 2, "I–II", 0))
+    scores = set_scores(both(checked(2, 3, "I–II", 1)), made, draws=2)
+    every, dark = row(scores, "rejected", "nevus", encoder="checks"), row(scores, "rejected", "nevus", "V–VI", encoder="checks")
+    assert every["value"] == 0.5 and every["floor"] == 0.5 and "in the mix of the real images" in every["floor_note"]
+    assert dark["value"] == 0.6 and dark["floor_note"] == "of all groups of nevus, as none of V–VI was measured"
+    assert row(scores, "rejected", "nevus", "I–II", encoder="checks")["floor_note"] == "" and scores["reason"].eq("").all()
+    nothing = both((make_set(3, 4, label="wart", features={}), pd.DataFrame({"verdict": ["passed"] * 3})))
+    alone = row(set_scores(nothing, made, draws=2), "rejected", "nevus", encoder="checks")
+    assert alone["value"] == 0.5 and np.isnan(alone["floor"]) and alone["floor_note"] == "no real image was measured"
 
 
 def test_a_score_that_is_never_measured_has_no_figure():
     sets = [make_set(10, seed, features={}, scores=pd.DataFrame({"score_tone": [np.nan] * 10})) for seed in (0, 1)]
     found = row(set_scores(*sets, draws=5), "tone_error", encoder="checks")
-    assert found["reason"] == "0 of 5 halvings give a number"
+    assert found["reason"] == "none of 10 generated images was measured" and np.isnan(found["value"])
 
 
 # ── out of what curation opens ───────────────────────────────────────────────────────────────────────────────────

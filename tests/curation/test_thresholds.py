@@ -33,6 +33,24 @@ def test_a_further_real_image_is_rejected_as_seldom_as_asked(n, percentile):
     assert bool(low.note) == (percentile / 100 * (n + 1) < 1 - 1e-9)
 
 
+@given(st.integers(1, 150), st.sampled_from([0.5, 1, 2]))
+def test_two_sides_reject_twice_as_many_and_say_so(n, percentile):
+    check = Check(check="blur", least={"percentile": percentile}, most={"percentile": 100 - percentile})
+    limit = fit_limits(check, np.arange(n, dtype=float), [A] * n, [A]).of[A]
+    if n == 1:
+        assert math.isinf(limit.least) and math.isinf(limit.most) and "nothing is rejected" in limit.note
+        return
+    beyond = sum(not limit.least <= place <= limit.most for place in np.arange(-0.5, n))            # places of a further image
+    assert bool(limit.note) == (percentile / 100 * (n + 1) < 1 - 1e-9)
+    if limit.note:
+        assert f"rejects {beyond / (n + 1):.1%}" in limit.note
+
+
+def test_a_fitted_side_that_leaves_nothing_is_left_out():
+    limit = fit_limits(Check(check="ssim", least=0.5, most={"percentile": 99}), np.full(200, 0.3), [A] * 200, [A]).of[A]
+    assert limit.least == 0.5 and math.isinf(limit.most) and "nothing is rejected by a fitted limit" in limit.note
+
+
 def test_drawn_studies_reject_one_real_image_in_a_hundred():
     rng, rejected = np.random.default_rng(0), []
     for _ in range(300):

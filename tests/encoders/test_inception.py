@@ -63,14 +63,16 @@ def test_the_same_weights_from_torchs_cache(encoder, file, tmp_path):
     (tmp_path / "hub" / "checkpoints" / FILES[1]).symlink_to(file)
     cached = load_encoder("inception").identity
     assert cached == {**encoder.identity, "model": "inception"} and len(cached["sha256"]) == 64
+    assert encoder.name == f"inception@{FILES[0]}"                          # figures name no folder of this machine
 
 
 def test_out_of_reach_it_says_where_the_file_belongs_and_what_else_there_is(tmp_path):
     with pytest.raises(EncoderError) as told:
         load_encoder("inception", key="curation.encoder")
-    for words in ("curation.encoder: the weights", str(tmp_path / "hub" / "checkpoints"), "no network here", FILES[0], "inception@/",
-                  "phantom-siglip"):
+    for words in ("curation.encoder: the weights", "$TORCH_HOME/hub/checkpoints", "no network here", FILES[0], "inception@FOLDER/",
+                  "phantom-siglip", "https://github.com/toshas"):
         assert words in str(told.value)
+    assert str(tmp_path) not in str(told.value)
     encoder = load_encoder("inception", fallback="spectrum")
     assert encoder.name == "spectrum" and encoder.note.endswith("spectrum judges in place of inception, and every figure names it.")
     with pytest.raises(EncoderError, match="the weights of FID's Inception"):
@@ -82,8 +84,15 @@ def test_a_file_that_is_something_else(tmp_path, content):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(EncoderError, match=r"gan\.encoder: .*x\.pth does not hold the weights of FID's Inception \(.+\)\. Delete it"):
         load_encoder(f"inception@{tmp_path / 'x.pth'}", key="gan.encoder")
-    with pytest.raises(EncoderError, match="names a file that is not there; expected inception@/path/to/"):
+    with pytest.raises(EncoderError, match="names a file that is not there; expected inception@FOLDER/"):
         load_encoder(f"inception@{tmp_path / 'none.pth'}")
+
+
+def test_what_a_report_says_names_no_folder(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"words")
+    for file in ("x.pth", "none.pth"):
+        note = load_encoder(f"inception@{tmp_path / file}", fallback="spectrum").note
+        assert file in note and str(tmp_path) not in note and "spectrum judges in place of inception@" in note
 
 
 def test_other_weights_and_code_in_a_file_are_refused(tmp_path):

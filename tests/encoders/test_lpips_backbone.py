@@ -68,7 +68,8 @@ def _layers(features, values):
         yield values
 
 
-def test_out_of_reach_or_unknown():
+def test_out_of_reach_or_unknown(tmp_path):
+    assert str(tmp_path) not in load_encoder("lpips-alex", fallback="spectrum").note
     with pytest.raises(EncoderError, match=r"curation\.perceptual: 'lpips-alex' needs torchvision's alexnet.*no network here.*alexnet-owt.*"
                                            "phantom-siglip"):
         load_encoder("lpips-alex", key="curation.perceptual")

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from lib.report.curation import plot_funnel, plot_rejected, plot_rejection_rates, plot_set_scores, rejected_examples
+from lib.report.curation import (
+    describe_quota,
+    plot_funnel,
+    plot_rejected,
+    plot_rejection_rates,
+    plot_set_scores,
+    quota_table,
+    rejected_examples,
+)
 from lib.report.curation_words import (
     STATISTICS,
     describe_closest,
@@ -28,10 +36,11 @@ def make_steps(rejected=(0, 30, 0, 10), generated=100, selected=20) -> pd.DataFr
                          "rejected": [0, *rejected, 0], "unmeasured": [0, 0, 2, 0, 0, 0], "not_judged": [0, 0, 0, 5, 5, 0]})
 
 
-def make_scores(values: dict, statistic="kernel_distance", encoder="x", floor=(-0.1, 0.2), reason="", group=None) -> pd.DataFrame:
+def make_scores(values: dict, statistic="kernel_distance", encoder="x", floor=(-0.1, 0.2), reason="", group=None, p=np.nan,
+                note="") -> pd.DataFrame:
     return pd.DataFrame([{
         "encoder": encoder, "statistic": statistic, "label": label, "group": group, "size": 12, "value": value, "low": value - 0.05,
-        "high": value + 0.05, "floor": 0.0, "floor_low": floor[0], "floor_high": floor[1],
+        "high": value + 0.05, "p_value": p, "floor": 0.0, "floor_low": floor[0], "floor_high": floor[1], "floor_note": note,
         "reason": reason or ("few" if np.isnan(value) else ""),
     } for label, value in values.items()])
 
@@ -85,6 +94,30 @@ def test_examples_carry_their_scores(draw, texts, fits):
     assert chosen["blur"][0][:, 0, 0, 0].tolist() == [2, 0] and chosen["blur"][1] == [9, 3] and np.isnan(chosen["tone"][1]).all()
 
 
+def make_drawn(*cells) -> pd.DataFrame:
+    """label, tone, verdict, selected, how many."""
+    return pd.DataFrame([{"label": label, "tone_key": tone, "verdict": verdict, "selected": selected}
+                         for label, tone, verdict, selected, times in cells for _ in range(times)])
+
+
+def test_what_was_wanted_beside_what_there_is():
+    drawn = make_drawn(("nevus", "5", "passed", True, 3), ("nevus", "5", "passed", False, 1), ("nevus", "6", "passed", True, 1),
+                       ("nevus", "6", "blur", False, 4), ("wart", None, "passed", True, 2), ("other", "1", "passed", False, 1))
+    wanted = pd.DataFrame([("nevus", "6", 4), ("nevus", "5", 3), ("wart", None, 5), ("melanoma", "6", 2), ("wart", "6", 0)],
+                          columns=["label", "tone", "images"])
+    cells = quota_table(drawn, wanted)
+    assert cells.values.tolist() == [["nevus", "6", 4, 5, 1, 1], ["nevus", "5", 3, 4, 4, 3], ["wart", None, 5, 2, 2, 2],
+                                     ["melanoma", "6", 2, 0, 0, 0], ["other", "1", 0, 1, 1, 0]]
+    assert describe_quota(cells) == [
+        "6 of 14 images wanted were selected. 3 cells of 5 are short: nevus, tone 6 (1 of 4), wart (2 of 5) and melanoma, tone 6 (0 of 2).",
+        "In 2 of them fewer were generated than wanted, whatever the checks say: raise generation.over_generation or generation.attempts.",
+        "In 1 of them enough were generated and the checks took them: see what they rejected, then draw more or train again.",
+    ]
+    assert describe_quota(cells.iloc[[1]]) == ["3 of 3 images wanted were selected. Every cell has as many as it asked for."]
+    alone = make_drawn(("wart", None, "passed", True, 2))
+    assert quota_table(alone, wanted.iloc[[2]]).values.tolist() == [["wart", None, 5, 2, 2, 2]]
+
+
 def test_a_group_that_is_rejected_more_stands_out(draw, texts, fits):
     figure = plot_rejection_rates(make_rates(), labels=["nevus"], groups=["I–II", "V–VI"])
     draw(figure)
@@ -132,16 +165,40 @@ def test_published_names_belong_to_the_published_network():
 
 
 def test_words_about_sets():
-    said = describe_set_scores(make_scores({None: 0.5, "nevus": 0.1, "melanoma": 0.4, "wart": np.nan}), "x", ["kernel_distance", "recall"])
+    values = {None: 0.5, "nevus": 0.1, "melanoma": 0.4, "wart": np.nan}
+    said = describe_set_scores(make_scores(values), "x", ["kernel_distance", "recall"])
+    halves = "(two halves of the real images: −0.100 to 0.200, 12 images on each side)"
     assert said == [
-        "Kernel distance (x) of all classes: 0.500 (0.450–0.550), worse than real images among themselves (−0.100 to 0.200, 12 images on "
-        "each side).",
-        "Kernel distance (x): of 2 classes that can be judged alone, melanoma is worse than real images among themselves.",
+        f"Kernel distance (x) of all classes: 0.500 (0.450–0.550), outside the band of real images on the worse side {halves}.",
+        "Kernel distance (x): of 2 classes that can be judged alone, melanoma lies outside the band of real images on the worse side.",
         "Not estimable: kernel distance of wart (few).",
     ]
-    assert "no worse than" in describe_set_scores(make_scores({None: 0.1}), "x", ["kernel_distance"])[0]
+    inside = describe_set_scores(make_scores({None: 0.1}), "x", ["kernel_distance"])[0]
+    assert ", not outside the band of real images" in inside and "no worse" not in inside
     flagged = make_scores({None: 0.1}, reason="flagged: few images")
     assert "; flagged: few images)" in describe_set_scores(flagged, "x", ["kernel_distance"])[0]
+
+
+def test_words_about_sets_that_were_tested():
+    """Inside the band and yet different: the test of all images has the last word, with Holm's correction over the classes."""
+    tested = pd.concat([make_scores({None: 0.1, "nevus": 0.1, "wart": 0.1}, p=0.01), make_scores({"melanoma": 0.4}, p=0.03)])
+    said = describe_set_scores(tested, "x", ["kernel_distance"])
+    assert "p = 0.010 that real and generated images are drawn alike (two halves of the real images: " in said[0]
+    assert said[1].endswith("that can be judged alone, nevus, wart and melanoma differ from real images (p under 0.05 after Holm).")
+    said = describe_set_scores(tested.assign(p_value=[0.9, 0.02, 0.5, 0.02]), "x", ["kernel_distance"])
+    assert said[1].endswith("none differs from real images (p under 0.05 after Holm).")
+
+
+def test_words_about_what_the_checks_say():
+    scores = make_scores({None: 0.5}, "rejected", "checks", floor=(0.0, 0.2), note="of another mix")
+    assert describe_set_scores(scores, "checks", ["rejected"])[0] == (
+        "Share rejected of all classes: 0.500 (0.450–0.550), of 12 generated images that were measured (held-out real images "
+        "0.000 (0.000–0.200), of another mix).")
+    nothing = scores.assign(floor=np.nan, floor_low=np.nan, floor_high=np.nan, floor_note="no real image was measured")
+    assert describe_set_scores(nothing, "checks", ["rejected"])[0].endswith("that were measured (no real image was measured).")
+
+
+def test_words_about_closest_pairs():
     assert describe_closest([0.5, 1.5, np.nan, 1.0]) == (
         "Where 5 % of held-out real images come within a distance of 1 of a training image, 33.3% of 3 generated images do; the nearest "
         "lies at 0.50.")

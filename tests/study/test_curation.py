@@ -31,7 +31,7 @@ def test_defaults(load):
 def test_a_list_in_yaml(load):
     checks = load(DRAWS + """
 curation:
-  held_out: 0.2
+  held_out: validation
   quota: {a: {"5": 10}}
   checks:
     - {check: blur, least: 100}
@@ -54,9 +54,9 @@ curation:
     ({"curation.checks": [{"check": "ssim", "most": 1}] * 2},        r"ssim stands there twice; give one a `name`"),
     ({"curation.checks": [{"check": "ssim", "name": "a b", "most": 1}]}, r"the name becomes a column"),
     ({"curation.checks": []},                                        r"has 0 entries, expected at least 1"),
-    ({"curation.held_out": "test"},                                  r"got 'test', expected validation, or a share .* never test"),
-    ({"curation.held_out": 1.0},                                     r"a share of the training images between 0 and 1"),
-    ({"curation.second_encoder": "phantom-siglip"},                  r"a copy must be seen by two that differ"),
+    ({"curation.held_out": "test"},                                  r"got 'test', expected validation: .* test is never looked at"),
+    ({"curation.held_out": 0.2},                                     r"got 0\.2, expected validation: generators have seen every"),
+    ({"curation.second_encoder": "phantom-siglip"},                  r"copies are looked for with two that differ"),
     ({"curation.quota": {"c": {"1": 3}}},                            r"curation\.quota names c; expected a, b"),
     ({"curation.quota": {"a": {"7": 3}}},                            r"curation\.quota names 7; expected 1, 2, 3, 4, 5, 6"),
     ({"curation.quota": {"a": {"1": 0}}},                            r"expected counts ≥ 0 with a sum above 0"),

@@ -74,14 +74,15 @@ def test_stages_see_only_what_they_declare():
     ({"diffusion.resampling.batches": {"5": 0.1}},    {"02_textual_inversion", "03_lora", "11_generator_truth"}),
     ({"diffusion.tokens.steps": 7},                   {"02_textual_inversion", "11_generator_truth"}),    # 03 follows from its tokens
     ({"data.image_size": 48},                         {"01_eda", "07_classifier", "11_generator_truth"}),
-    ({"generation.attempts": 9},                      {"05_generation"}),
+    ({"generation.attempts": 9},                      {"05_generation", "06_curation"}),
     ({"generation.shards": 3},                        set()),
-    ({"generation.steps": 5},                         {"05_generation", "11_generator_truth"}),
+    ({"generation.steps": 5},                         {"05_generation", "06_curation", "11_generator_truth"}),
     ({"generation.generators": ["gan"]},              set()),
-    ({"gan.penalty": 1},                              {"04_wgan_gp"}),
-    ({"data.remove_hair": True}, {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "07_classifier", "11_generator_truth",
-                                  "01_eda"}),
-    ({"compute.threads": 2},     {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "07_classifier", "11_generator_truth"}),
+    ({"gan.penalty": 1},                              {"04_wgan_gp", "06_curation"}),
+    ({"data.remove_hair": True}, {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
+                                  "11_generator_truth", "01_eda"}),
+    ({"compute.threads": 2},     {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
+                                  "11_generator_truth"}),
 ])
 def test_a_stage_depends_on_what_it_looks_at(change, stale):
     studies = [load_plan("params/ci.yaml", override).study for override in ({}, change)]
@@ -101,7 +102,9 @@ def test_a_shard_needs_only_what_draws_it():
 
 def test_stages_that_others_wait_for_go_first():
     counts = waiting(STAGES.values())
-    assert counts["01_eda"] > counts["02_textual_inversion"] > counts["03_lora"] == counts["07_classifier"] > counts["11_generator_truth"]
+    chain = ["01_eda", "02_textual_inversion", "03_lora", "05_generation", "06_curation"]
+    assert [counts[stage] for stage in chain] == [4, 3, 2, 1, 0]
+    assert counts["07_classifier"] == 1 and counts["11_generator_truth"] == 0
     assert waiting([STAGES["03_lora"], STAGES["05_generation"]]) == {"03_lora": 1, "05_generation": 0}
 
 
@@ -122,6 +125,39 @@ def test_pretrained_models_count_by_their_files(tmp_path, monkeypatch):
     changed = {stage: {key for key, state in models(stage).items() if state != before[stage][key]} for stage in before}
     assert changed == {"05_generation": {"generation.image_prompt.adapter"},
                        "11_generator_truth": {"generation.image_prompt.adapter", "phantom-oracle"}}
+
+
+def test_curation_depends_on_what_it_takes_from_reviews_and_on_every_encoder_that_is_named(outputs):
+    def shown(**review):
+        return visible_params(load_plan("params/ci.yaml", {"curation": {"review": review}}).study, STAGES["06_curation"])
+
+    before = shown()
+    assert before == shown(images=7, real=0.2, which="all", raters=9, show_label=True, seed=3, acceptance=None)
+    assert before != shown(keep=4) and before != shown(scales=[{"name": "beauty"}])
+    checks = [{"check": "blur", "least": 1}, {"check": "realism", "name": "other", "least": 1, "encoder": "some/model@v1"}]
+    plan = load_plan("params/ci.yaml", {"curation": {"checks": checks}})
+    job = plan.find("06_curation", "gan")
+    assert "curation.checks.other.encoder" in full_key(plan, job)["models"]
+    summary = job.folder.parent / "review" / f"summary-{'0' * 12}.json"
+    write_json(summary, {"verdict": "accepted"})
+    assert list(full_key(plan, job)["reviews"]) == [summary.name]
+
+
+def test_a_stand_in_counts_until_the_model_itself_can_be_had(outputs, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(outputs / "torch"))
+    plan = load_plan("params/ci.yaml", {"curation": {"encoder": "inception"}})
+    job = plan.find("06_curation", "gan")
+    pretend_made(plan, job)
+    write_json(job.folder / "metrics.json", {"stand_ins": {"inception": []}})
+    assert why_stale(plan, job) == []
+    weights = outputs / "torch" / "hub" / "checkpoints" / "pt_inception-2015-12-05-6726825d.pth"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"1")
+    assert why_stale(plan, job) == ["inception can be had now, and another model stood in for it"]
+    write_json(job.folder / "metrics.json", {"stand_ins": {"inception": [f"{weights.name} 1"]}})     # there, and unusable
+    assert why_stale(plan, job) == []
+    write_json(job.folder / "metrics.json", {"stand_ins": {}})
+    assert why_stale(plan, job) == []                                       # fetched while the stage ran: nothing stood in
 
 
 def test_staleness_goes_by_content(outputs):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates
+from lib.curation.checks.confidence import lacks
 from lib.curation.checks.reference import Meta, Reference
 from lib.study import Check
+
+__all__ = ["META", "lacks", "score"]
 
 META = Meta("probability of the asked label over that of the likeliest, 0–1", (0, 1), "low", "the wrong class, also where nothing is sure")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates
-from lib.curation.checks.reference import Meta, Reference
+from lib.curation.checks.reference import Meta, Reference, lacking
 from lib.study import Check
 
 META = Meta("probability of the asked label, 0–1", (0, 1), "low", "the wrong class")
@@ -18,3 +18,10 @@ def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndar
     if model is None:
         return np.full(len(candidates), np.nan)
     return model.of_asked(candidates.vectors(encoder), candidates.table["label"].to_numpy())[0]
+
+
+def lacks(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
+    """[N] why there is nothing to compare with."""
+    model = reference.label_model(reference.encoder_of(check))
+    return lacking(candidates.table["label"].to_numpy(), model.labels if model else (), "there is no training image of {} to compare with"
+                   if model else "training images show one label alone, so it was never learnt")

@@ -9,7 +9,7 @@ from lib.curation.checks.reference import Meta, Reference, finite
 from lib.study import Check
 from lib.training.seeds import numpy_generator
 
-META = Meta("cosine to the most similar accepted image, −1 to 1", (-1, 1), "high", "one picture drawn again and again")
+META = Meta("cosine to the most similar accepted image, −1 to 1", (-1, 1), "high", "one picture drawn again and again", own_units=True)
 NONE = -1.0             # of an image before which none was accepted
 _DRAWS = 20             # sets of real images that are scored as if they had been generated
 

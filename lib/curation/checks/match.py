@@ -10,7 +10,7 @@ from lib.encoders.encoder import Encoder
 from lib.study import Check
 
 META = Meta("cosine to the prompt of the asked label less that to the nearest other label, −2 to 2", (-2, 2), "low",
-            "the wrong class, without a trained classifier")
+            "the wrong class, without a trained classifier", own_units=True)
 
 
 def applies(candidates: Candidates) -> np.ndarray:

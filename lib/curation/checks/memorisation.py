@@ -1,7 +1,8 @@
 """Is the picture a copy of a training image: shifted, turned, mirrored or saved anew?
 
-Three looks, and the nearest counts: two encoders, and the pixels themselves. An encoder that knows what a picture means puts two lesions
-of one kind as near to each other as a lesion to its own shifted copy, so pixels are compared after every turn and small shift.
+Three looks, and the nearest counts, so that one of them is enough to call a picture a copy: two encoders, and the pixels themselves. An
+encoder that knows what a picture means puts two lesions of one kind as near to each other as a lesion to its own shifted copy, so pixels
+are compared after every turn and small shift.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from lib.curation.candidates import Candidates
 from lib.curation.checks.reference import Meta, Reference, finite
+from lib.metrics.memorisation import memorisation
 from lib.metrics.nearest import nearest
 from lib.study import Check
 
-META = Meta("distance to the nearest training image over that within which 5 % of held-out images lie, least of three looks, ≥ 0",
+META = Meta("distance to the nearest training image, least of three looks; 5 % of held-out real images lie under 1, ≥ 0",
             (0, np.inf), "low", "copies of training images, also shifted, turned, mirrored or through JPEG")
 _USUAL = 5              # per cent
 _SIDE  = 64             # pixels: larger pictures are reduced to this before they are shifted
@@ -29,25 +32,71 @@ _LUMA  = np.array([0.299, 0.587, 0.114], dtype=np.float32)          # ITU-R BT.6
 
 
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
-    """[N] see META; NaN where a vector holds NaN, and everywhere where there are fewer than two training images."""
-    if len(reference.train) < 2 or not len(reference.held_out):
-        return np.full(len(candidates), np.nan)
-    looks = [lambda images, name=name: _apart(images, reference, name)
-             for name in (reference.encoder_of(check), reference.options.second_encoder)]
-    looks.append(lambda images: pixel_distance(images, reference)[0])
-    scores = []
-    for number, look in enumerate(looks):
-        usual = reference.keep(("memorisation", check.title, number), lambda look=look: np.nanpercentile(look(reference.held_out), _USUAL))
-        scores.append(look(candidates) / max(usual, 1e-9))
-    return np.min(scores, axis=0)
+    """[N] see META; NaN where a vector holds NaN, and everywhere where there are fewer than two training images.
+
+    Each look is divided by the distance within which 5 % of held-out images come, and so is the least of the three: of held-out images
+    more than 5 % come as near as that in one look or another.
+    """
+    return _nearest(candidates, reference, check)[0]
 
 
 def closest(
     candidates: Candidates,
     reference:  Reference,
+    check:      Check | None = None,        # None: the first of the study that looks for copies
 ) -> np.ndarray:
-    """[N] place of the training image that the pixels come nearest to, for a gallery of pairs."""
-    return pixel_distance(candidates, reference)[1]
+    """[N] place of the training image that `score` is the distance to, for a gallery of pairs."""
+    known = (one for one in reference.options.checks if one.check == "memorisation")
+    return _nearest(candidates, reference, check or next(known, Check(check="memorisation", least=0)))[1]
+
+
+def authenticity(
+    candidates: Candidates,
+    reference:  Reference,
+) -> pd.DataFrame:
+    """encoder, images, authenticity, held_out, authenticity_held_out, reason: a row per encoder (see `lib.metrics.memorisation`).
+
+    The shares of images that lie further from their nearest training image than that one does from other training images.
+    """
+    rows = []
+    for name in dict.fromkeys((reference.options.encoder, reference.options.second_encoder)):
+        row = {"encoder": name, "images": len(candidates), "authenticity": None, "held_out": len(reference.held_out),
+               "authenticity_held_out": None, "reason": ""}
+        try:
+            row["encoder"] = candidates.encoders(name).name
+            vectors = [side.vectors(name) for side in (candidates, reference.held_out, reference.train)]
+            found = memorisation(*(side[finite(side)] for side in vectors))
+            row |= {"authenticity": found.authenticity, "authenticity_held_out": found.held_out_authenticity}
+        except ValueError as error:
+            row["reason"] = str(error)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _nearest(candidates: Candidates, reference: Reference, check: Check) -> tuple[np.ndarray, np.ndarray]:
+    """Score [N] and place of the training image [N]; once for each set."""
+    if len(reference.train) < 2 or not len(reference.held_out):
+        return np.full(len(candidates), np.nan), np.zeros(len(candidates), dtype=int)
+    looks, of_real = _looks(candidates, reference, check), _looks(reference.held_out, reference, check)
+    usual = np.array([[_usual(distance)] for distance, _ in of_real])
+    scaled, real = (np.stack([distance for distance, _ in found]) / usual for found in (looks, of_real))
+    places = np.stack([place for _, place in looks])[scaled.argmin(axis=0), np.arange(len(candidates))]
+    return scaled.min(axis=0) / _usual(real.min(axis=0)), places
+
+
+def _looks(candidates: Candidates, reference: Reference, check: Check) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Distance [N] and place of the nearest training image [N], by two encoders and by the pixels."""
+    encoders = reference.encoder_of(check), reference.options.second_encoder
+    return [
+        *(reference.keep_of(candidates, ("apart", name), lambda name=name: _apart(candidates, reference, name)) for name in encoders),
+        reference.keep_of(candidates, "pixels apart", lambda: pixel_distance(candidates, reference)),
+    ]
+
+
+def _usual(distances: np.ndarray) -> float:
+    """Nearer than which at most 5 % of held-out images come; never 0. NaN where none was measured."""
+    known = distances[np.isfinite(distances)]
+    return max(float(np.percentile(known, _USUAL, method="lower")), 1e-9) if len(known) else np.nan
 
 
 def pixel_distance(candidates: Candidates, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
@@ -63,13 +112,14 @@ def pixel_distance(candidates: Candidates, reference: Reference) -> tuple[np.nda
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _apart(images: Candidates, reference: Reference, encoder: str) -> np.ndarray:
+def _apart(images: Candidates, reference: Reference, encoder: str) -> tuple[np.ndarray, np.ndarray]:
     real, ours = reference.train.vectors(encoder), images.vectors(encoder)
-    out, sound = np.full(len(images), np.nan), finite(ours)
-    real = real[finite(real)]
-    if len(real) and sound.any():
-        out[sound] = nearest(ours[sound], real)[0][:, 0]
-    return out
+    out, place, sound = np.full(len(images), np.nan), np.zeros(len(images), dtype=int), finite(ours)
+    known = np.flatnonzero(finite(real))
+    if len(known) and sound.any():
+        distance, near = nearest(ours[sound], real[known])
+        out[sound], place[sound] = distance[:, 0], known[near[:, 0]]
+    return out, place
 
 
 class _Thumbnails:

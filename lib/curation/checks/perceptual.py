@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates, maps_of
-from lib.curation.checks.reference import Meta, Reference
+from lib.curation.checks.reference import Meta, Reference, lacking
 from lib.metrics.perceptual_distance import nearest_perceptual
 from lib.study import Check
 
 META = Meta("perceptual distance to the nearest training image of its label, ≥ 0", (0, np.inf), "both",
-            "copies (low) and pictures unlike any (high)")
+            "copies (low) and pictures unlike any (high)", own_units=True)
 
 
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
@@ -25,6 +25,11 @@ def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndar
     both = _nearest([candidates, reference.held_out], reference, check)
     reference.keep(key, lambda: both[len(candidates):])
     return both[:len(candidates)]
+
+
+def lacks(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
+    """[N] why there is nothing to compare with."""
+    return lacking(candidates.table["label"].to_numpy(), set(reference.train_labels), "there is no training image of {} to compare with")
 
 
 def _nearest(sets: list[Candidates], reference: Reference, check: Check) -> np.ndarray:

@@ -10,7 +10,7 @@ from lib.metrics.realism import realism
 from lib.study import Check
 
 META = Meta("reach of the real manifold over the distance to it", (0, np.inf), "low", "pictures unlike any real one; with `spectrum`, "
-            "wrong texture")
+            "wrong texture", own_units=True)
 
 
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Meta:
     range: tuple[float, float]                      # of the score
     bad:   Literal["low", "high", "both"]           # which side counts against an image
     sees:  str                                      # what is found by it, in a few words
+    own_units: bool = False                         # a number means something else with another encoder
 
 
 @dataclass
@@ -31,9 +33,11 @@ class Reference:
     train:    Candidates
     held_out: Candidates
     options:  Curation
+    threads:  int = 1
 
     def __post_init__(self):
         self._kept: dict[Any, Any] = {}
+        self._of_sets: WeakKeyDictionary[Candidates, dict[Any, Any]] = WeakKeyDictionary()
 
     def encoder_of(self, check: Check) -> str:
         """The check's own, else the study's."""
@@ -44,6 +48,13 @@ class Reference:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+    def keep_of(self, candidates: Candidates, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives for this set, computed once and kept as long as the set is."""
+        kept = self._of_sets.setdefault(candidates, {})
+        if key not in kept:
+            kept[key] = make()
+        return kept[key]
 
     def label_model(self, encoder: str) -> LabelModel | None:
         """A classifier of labels on the encoder's vectors, from training images alone; None where they show one label."""
@@ -59,6 +70,17 @@ class Reference:
 def finite(vectors: np.ndarray) -> np.ndarray:
     """[N] which rows hold no NaN or infinity; the others cannot be measured."""
     return np.isfinite(vectors).all(axis=1)
+
+
+def lacking(
+    asked: np.ndarray,                  # [N]
+    known: Collection,                  # what training images can be compared for
+    words: str,                         # "there is no training image of {} to compare with"
+) -> np.ndarray:
+    """[N] what is missing to judge an image by, in words; None where nothing is."""
+    out = np.empty(len(asked), dtype=object)
+    out[:] = [None if one in known else words.format(one) for one in asked]
+    return out
 
 
 def by_label(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates
-from lib.curation.checks.reference import Meta, Reference, by_label
+from lib.curation.checks.reference import Meta, Reference, by_label, lacking
 from lib.metrics.structural_similarity import nearest_similar
 from lib.study import Check
 
@@ -17,5 +17,11 @@ def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndar
     out = np.full(len(candidates), np.nan)
     for ours, theirs in by_label(candidates, reference):
         if len(theirs):
-            out[ours] = nearest_similar(np.asarray(candidates.pixels[ours]), np.asarray(reference.train.pixels[theirs]))[0]
+            out[ours] = nearest_similar(np.asarray(candidates.pixels[ours]), np.asarray(reference.train.pixels[theirs]),
+                                        threads=reference.threads)[0]
     return out
+
+
+def lacks(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
+    """[N] why there is nothing to compare with."""
+    return lacking(candidates.table["label"].to_numpy(), set(reference.train_labels), "there is no training image of {} to compare with")
