@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +19,7 @@ from filelock import FileLock
 
 from lib.data.errors import DataError
 from lib.data.images import ImageRefused, decode, read_bytes
-from lib.files import write_atomically
+from lib.data.vectors import read_vectors, write_vectors
 
 _BATCH = 32             # images per pass; part of the cache's key, as rounding depends on it
 _ROWS  = 1024           # of one block of the comparison of all with all
@@ -46,12 +44,11 @@ def embed(
     cache.mkdir(parents=True, exist_ok=True)
     path = cache / f"embeddings-{key}.npz"
     with FileLock(cache / f"embeddings-{key}.lock"):
-        known = _read(path)
+        known = read_vectors(path)
         fresh = images[~images["sha256"].isin(list(known))]
         if len(fresh):
             known |= dict(zip(fresh["sha256"], _encode(fresh, roots, processor, model, threads), strict=True))
-            names = sorted(known)
-            write_atomically(path, lambda temporary: _write(temporary, names, np.stack([known[name] for name in names])))
+            write_vectors(path, known)
     return np.stack([known[name] for name in images["sha256"]])
 
 
@@ -154,17 +151,3 @@ def pooled(model: Any, pixels: Any) -> Any:
         return getattr(features, "pooler_output", features)
     hidden = model(pixel_values=pixels).last_hidden_state
     return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """What the cache holds; nothing where it is damaged, as it can be made again."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(zip(stored["sha256"].tolist(), stored["vectors"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return {}
-
-
-def _write(path: Path, names: list[str], vectors: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.savez(file, sha256=np.array(names), vectors=vectors)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
+from lib.data.vectors import read_vectors, write_vectors
 from lib.encoders.encoder import Encoder, EncoderError
-from lib.files import write_atomically
 
 _BLOCK = 1024           # pictures that are in memory at once
 
@@ -37,7 +35,7 @@ def cached(
     path = Path(cache) / f"embed-{hashlib.sha256(said.encode()).hexdigest()[:16]}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        known = _read(path)
+        known = read_vectors(path)
         places = {digest: place for place, digest in enumerate(hashes) if digest not in known}
         if places:
             order = sorted(places, key=places.__getitem__)
@@ -45,7 +43,7 @@ def cached(
             fresh = np.concatenate([encoder.embed(pixels[wanted[start:start + _BLOCK]]) for start in range(0, len(wanted), _BLOCK)])
             _check(encoder, fresh, [(hashes if names is None else names)[place] for place in wanted])
             known |= dict(zip(order, fresh, strict=True))
-            write_atomically(path, lambda temporary: _write(temporary, known))
+            write_vectors(path, known)
     return np.stack([known[digest] for digest in hashes]) if len(hashes) else encoder.embed(pixels)
 
 
@@ -54,17 +52,3 @@ def _check(encoder: Encoder, vectors: np.ndarray, names: Sequence[str]) -> None:
     if lost:
         raise EncoderError(f"{encoder.name} gives NaN or infinity for {len(lost):,} of {len(names):,} images (first: {lost[0]}). Look at "
                            "that picture; where it is sound, the encoder's weights are not")
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Hash → vector; nothing where the file is missing or damaged, as it can be made again."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(zip(stored["sha256"].tolist(), stored["vectors"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        return {}
-
-
-def _write(path: Path, known: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:                   # a name without .npz at its end would get one
-        np.savez(file, sha256=np.array(list(known)), vectors=np.stack(list(known.values())))

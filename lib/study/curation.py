@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lib.names import look_up
 from lib.study.review import Review
-from lib.study.section import Section
+from lib.study.section import Section, counts
 
 # Name → unit of its score, for messages; lib/curation/checks holds one file per name.
 CHECKS: dict[str, str] = {
@@ -154,13 +154,7 @@ class Curation(Section):
             raise ValueError(f"{twice[0]} stands there twice; give one a `name`")
         return value
 
-    @field_validator("quota")
-    @classmethod
-    def _counts(cls, value):
-        counts = [count for tones in value.values() for count in tones.values()]
-        if counts and (min(counts) < 0 or sum(counts) == 0):
-            raise ValueError("expected counts ≥ 0 with a sum above 0")
-        return value
+    _counts = field_validator("quota")(counts)
 
     @model_validator(mode="after")
     def _two(self):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lib.study.section import Section, once, shares
+from lib.study.section import Section, counts, once, shares
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -209,13 +209,7 @@ class Generation(Section):
             raise ValueError("expected [low, high] with 0 ≤ low < high ≤ 1")
         return value
 
-    @field_validator("cells")
-    @classmethod
-    def _counts(cls, value):
-        counts = [count for tones in value.values() for count in tones.values()]
-        if counts and (min(counts) < 0 or sum(counts) == 0):
-            raise ValueError("expected counts ≥ 0 with a sum above 0")
-        return value
+    _counts = field_validator("cells")(counts)
 
     @model_validator(mode="after")
     def _one_way(self):

@@ -40,3 +40,11 @@ def shares(value: Mapping[Any, float]) -> Mapping[Any, float]:
     if value and (min(value.values()) < 0 or sum(value.values()) <= 0):
         raise ValueError("expected shares ≥ 0 with a sum above 0")
     return value
+
+
+def counts(value: Mapping[Any, Mapping[Any, int]]) -> Mapping[Any, Mapping[Any, int]]:
+    """A validator of numbers of images, label → tone → count; an empty table stands for a default."""
+    every = [count for tones in value.values() for count in tones.values()]
+    if every and (min(every) < 0 or sum(every) == 0):
+        raise ValueError("expected counts ≥ 0 with a sum above 0")
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates
-from lib.curation.checks.confidence import lacks
+from lib.curation.checks.confidence import asked_and_most, lacks
 from lib.curation.checks.reference import Meta, Reference
 from lib.study import Check
 
@@ -16,9 +16,5 @@ META = Meta("probability of the asked label over that of the likeliest, 0–1", 
 
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
     """[N] 1 where the asked label is the likeliest; NaN where training images show one label or not this one."""
-    encoder = reference.encoder_of(check)
-    model = reference.label_model(encoder)
-    if model is None:
-        return np.full(len(candidates), np.nan)
-    asked, most = model.of_asked(candidates.vectors(encoder), candidates.table["label"].to_numpy())
+    asked, most = asked_and_most(candidates, reference, check)
     return asked / most

@@ -13,11 +13,16 @@ META = Meta("probability of the asked label, 0–1", (0, 1), "low", "the wrong c
 
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
     """[N] calibrated probability; NaN where training images show one label or not this one."""
+    return asked_and_most(candidates, reference, check)[0]
+
+
+def asked_and_most(candidates: Candidates, reference: Reference, check: Check) -> tuple[np.ndarray, np.ndarray]:
+    """Probability of the asked label [N] and of the likeliest [N]; NaN as of `score`."""
     encoder = reference.encoder_of(check)
     model = reference.label_model(encoder)
     if model is None:
-        return np.full(len(candidates), np.nan)
-    return model.of_asked(candidates.vectors(encoder), candidates.table["label"].to_numpy())[0]
+        return np.full(len(candidates), np.nan), np.full(len(candidates), np.nan)
+    return model.of_asked(candidates.vectors(encoder), candidates.table["label"].to_numpy())
 
 
 def lacks(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
