@@ -30,6 +30,7 @@ TINY = {
     "diffusion": None,
     "gan": None,
     "generation": None,
+    "curation": None,
     "truth": None,
     "classifier": {"arms": ["real", "oversampled"], "seeds": [0], "chunk_size": 1, "epochs": 2},
     "statistics": {"resamples": 100, "permutations": 100},
