@@ -89,8 +89,6 @@ def moved(picture: np.ndarray, right: int, down: int) -> np.ndarray:
 COPIES = {
     "as it is":                      lambda picture: picture,
     "moved by 3 and −2 pixels":      lambda picture: moved(picture, 3, -2),
-    "moved by −1 and 1 pixel":       lambda picture: moved(picture, -1, 1),
-    "mirrored":                      lambda picture: picture[:, ::-1],
     "quarter turn":                  lambda picture: np.rot90(picture),
     "JPEG 60":                       lambda picture: jpeg(picture, 60),
     "mirrored, moved, JPEG 75":      lambda picture: jpeg(moved(picture[::-1], 2, 1), 75),
