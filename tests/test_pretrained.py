@@ -67,8 +67,8 @@ def test_the_place_of_torchs_cache_is_torchs_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("[Errno 2] No such file or directory: '/root/my files/x.pth'", "[Errno 2] No such file or directory: 'x.pth'"),
-    ("not in /root/.cache/torch. Fetch https://ab.c/d/e.pth", "not in torch. Fetch https://ab.c/d/e.pth"),
+    ("[Errno 2] No such file or directory: '/some/my files/x.pth'", "[Errno 2] No such file or directory: 'x.pth'"),
+    ("not in /some/.cache/torch. Fetch https://ab.c/d/e.pth", "not in torch. Fetch https://ab.c/d/e.pth"),
     ("inception@/abs/f.pth judges", "inception@f.pth judges"),
     *[(kept, kept) for kept in ("some/model@v1", "lib/assets/x", "~/.cache/torch", "$TORCH_HOME/hub", "1 / 2")],
 ])

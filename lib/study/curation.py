@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lib.names import look_up
 from lib.study.review import Review
-from lib.study.section import Section, counts
+from lib.study.section import Section, counts, twice
 
 # Name → unit of its score, for messages; lib/curation/checks holds one file per name.
 CHECKS: dict[str, str] = {
@@ -149,9 +149,8 @@ class Curation(Section):
     @field_validator("checks")
     @classmethod
     def _told_apart(cls, value):
-        titles = [check.title for check in value]
-        if twice := sorted({title for title in titles if titles.count(title) > 1}):
-            raise ValueError(f"{twice[0]} stands there twice; give one a `name`")
+        if repeated := twice([check.title for check in value]):
+            raise ValueError(f"{repeated[0]} stands there twice; give one a `name`")
         return value
 
     _counts = field_validator("quota")(counts)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from lib.study.section import Section
+from lib.study.section import Section, twice
 
 # Columns of the tables that scales get a column in.
 TAKEN = ("review", "rater", "item", "kind", "image_id", "sha256", "label", "group", "generator", "mean", "raters", "simulated")
@@ -70,9 +70,8 @@ class Review(Section):
     @field_validator("scales")
     @classmethod
     def _told_apart(cls, value):
-        names = [scale.name for scale in value]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{twice[0]} stands there twice; give every scale a name of its own")
+        if repeated := twice([scale.name for scale in value]):
+            raise ValueError(f"{repeated[0]} stands there twice; give every scale a name of its own")
         return value
 
     @model_validator(mode="after")

@@ -28,6 +28,11 @@ def alike(names: list[str]) -> list[str]:
     return [name for name, bare in zip(names, plain, strict=True) if plain.count(bare) > 1]
 
 
+def twice(names: list[str]) -> list[str]:
+    """Names that come more than once, each once, sorted."""
+    return sorted({name for name in names if names.count(name) > 1})
+
+
 def once(value: Sequence) -> Sequence:
     """A validator of lists in which nothing may come twice."""
     if len(set(value)) < len(value):

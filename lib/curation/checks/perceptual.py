@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lib.curation.candidates import Candidates, maps_of
-from lib.curation.checks.reference import Meta, Reference, lacking
+from lib.curation.checks.reference import Meta, Reference, by_label, lacking
 from lib.metrics.perceptual_distance import nearest_perceptual
 from lib.study import Check
 
@@ -37,8 +37,7 @@ def _nearest(sets: list[Candidates], reference: Reference, check: Check) -> np.n
     unit = not reference.train.encoders(encoder, "curation.perceptual").weighted_maps
     labels = np.concatenate([one.table["label"].to_numpy() for one in sets])
     out = np.full(len(labels), np.nan)
-    for label in dict.fromkeys(labels):
-        ours, theirs = (np.flatnonzero(here == label) for here in (labels, reference.train_labels))
+    for ours, theirs in by_label(labels, reference):
         if len(theirs):
             out[ours] = nearest_perceptual(
                 lambda part, places=ours: maps_of(sets, encoder, places[part]),

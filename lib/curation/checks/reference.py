@@ -84,9 +84,8 @@ def lacking(
 
 
 def by_label(
-    candidates: Candidates,
-    reference:  Reference,
+    labels:    np.ndarray,              # [N] of the candidates
+    reference: Reference,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each label: places of its images among the candidates, and among the training images (both may be empty)."""
-    labels = candidates.table["label"].to_numpy()
     return [(np.flatnonzero(labels == label), np.flatnonzero(reference.train_labels == label)) for label in dict.fromkeys(labels)]

@@ -15,7 +15,7 @@ META = Meta("SSIM to the nearest training image of its label, −1 to 1", (-1, 1
 def score(candidates: Candidates, reference: Reference, check: Check) -> np.ndarray:
     """[N] highest SSIM of the grey pictures; NaN where no training image shows the label. To be kept in a band, never maximised."""
     out = np.full(len(candidates), np.nan)
-    for ours, theirs in by_label(candidates, reference):
+    for ours, theirs in by_label(candidates.table["label"].to_numpy(), reference):
         if len(theirs):
             out[ours] = nearest_similar(np.asarray(candidates.pixels[ours]), np.asarray(reference.train.pixels[theirs]),
                                         threads=reference.threads)[0]
