@@ -1,13 +1,15 @@
 """Curation's searches over all pairs against plain loops with the packages and the ceiling: same images, same answers, in turn.
 
 A unit is a pair of images (or of feature vectors). The plain loops run on a part of the generated images against all real ones; their rate
-for a pair does not depend on how many pairs there are, which is how a figure for the whole is extrapolated from them.
+for a pair does not depend on how many pairs there are, which is how a figure for the whole is extrapolated from them. The images are drawn
+phantoms: how much of a search for the most similar one can be left out depends on what the images show.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,12 +17,15 @@ import torch
 from scipy.spatial.distance import cdist
 from skimage.metrics import structural_similarity
 
+from lib.diffusion.base.pool import SEED_HELD_OUT, draw_pool
+from lib.encoders.load import load_encoder
 from lib.encoders.lpips_backbone import LpipsBackbone
 from lib.metrics.nearest import BLOCK as QUERIES
 from lib.metrics.nearest import nearest
 from lib.metrics.perceptual_distance import BLOCK as IMAGES
 from lib.metrics.perceptual_distance import nearest_perceptual
 from lib.metrics.structural_similarity import nearest_similar
+from lib.study.generate import Searches
 from lib.training.seeds import numpy_generator
 from lib.training.stopwatch import Stopwatch, time_in_turn
 
@@ -52,35 +57,60 @@ class CurationSetup:
         return {"perceptual": images, "similarity": images, "neighbours": len(self.queries) * len(self.base)}
 
 
+def open_curation_setups(options: Searches, *, repetitions: int, threads: int, cache: Path) -> dict[int, CurationSetup]:
+    """Side of the images in pixels → what is compared at it; all sizes share the feature vectors."""
+    encoder = load_encoder(options.encoder, key="benchmarks.searches.encoder")
+    queries, base = (make_features(count, options.features, of) for count, of in ((options.queries, "queries"), (options.base, "base")))
+    setups = {}
+    for size in options.sizes:
+        pool = draw_pool("benchmark", options.generated + options.real, seed=SEED_HELD_OUT, size=size, workers=threads, cache=cache)
+        # every so manyth is a real one: scenes are ordered by type, and both sets shall show all
+        real = np.linspace(0, len(pool) - 1, options.real).round().astype(int)
+        setups[size] = CurationSetup(np.delete(pool.pixels, real, axis=0), pool.pixels[real], encoder, queries, base,
+                                     repetitions=repetitions, threads=threads, plainly=options.plainly)
+    return setups
+
+
 def make_features(count: int, width: int, purpose: str) -> np.ndarray:
     """float32 [count, width] unit vectors in random directions around a common one, as encoders give them; to search among."""
     vectors = numpy_generator("benchmark", purpose).normal(0.5, 1, (count, width)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def time_curation(setup: CurationSetup, *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
-    """A row per run: task (perceptual, similarity, neighbours), contestant (ours, plain, ceiling), repetition, images (pairs), seconds."""
-    tasks, parts = {"perceptual": perceptual, "similarity": similarity, "neighbours": neighbours}, []
+def time_curation(setups: dict[int, CurationSetup], *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
+    """A row per run: task (perceptual-64, similarity-64, …, neighbours), contestant (ours, plain, ceiling), repetition, images, seconds.
+
+    `images` counts pairs.
+    """
+    tasks, parts = _tasks(setups), []
     for number, (task, contestants) in enumerate(tasks.items()):
         def told(runs: int, total: int, number: int = number) -> None:
             progress(number * total + runs, total * len(tasks))
-        timings = time_in_turn(contestants(setup), repetitions=setup.repetitions, device=torch.device("cpu"), progress=progress and told)
+        repetitions = next(iter(setups.values())).repetitions
+        timings = time_in_turn(contestants, repetitions=repetitions, device=torch.device("cpu"), progress=progress and told)
         parts.append(timings.assign(task=task))
     return pd.concat(parts, ignore_index=True)[["task", "contestant", "repetition", "images", "seconds"]]
 
 
-def compare_answers(setup: CurationSetup) -> pd.DataFrame:
+def _tasks(setups: dict[int, CurationSetup]) -> dict[str, Contestants]:
+    by_size = {f"{name}-{size}": contestants(setup) for name, contestants in (("perceptual", perceptual), ("similarity", similarity))
+               for size, setup in setups.items()}
+    return by_size | {"neighbours": neighbours(next(iter(setups.values())))}
+
+
+def compare_answers(setups: dict[int, CurationSetup]) -> pd.DataFrame:
     """A row per task: pairs that were compared both ways, the largest difference of values, and the share of equal places."""
-    part = slice(setup.plainly)
-    answers = {
-        "perceptual": (_perceptual(setup, setup.generated[part]), _perceptual_plainly(setup)),
-        "similarity": (nearest_similar(setup.generated[part], setup.real), _similarity_plainly(setup)),
-        "neighbours": (tuple(found[:, 0] for found in nearest(setup.queries[part], setup.base)), _neighbours_plainly(setup)),
-    }
+    answers = {}
+    for size, setup in setups.items():
+        part = setup.generated[:setup.plainly]
+        answers[f"perceptual-{size}"] = len(setup.real), _perceptual(setup, part), _perceptual_plainly(setup)
+        answers[f"similarity-{size}"] = len(setup.real), nearest_similar(part, setup.real), _similarity_plainly(setup)
+    found = tuple(values[:, 0] for values in nearest(setup.queries[:setup.plainly], setup.base))
+    answers["neighbours"] = len(setup.base), found, _neighbours_plainly(setup)
     return pd.DataFrame([{
-        "task": task, "pairs": setup.plainly * (len(setup.base) if task == "neighbours" else len(setup.real)),
-        "largest_difference": float(np.abs(ours[0] - plain[0]).max()), "same_place": float((ours[1] == plain[1]).mean()),
-    } for task, (ours, plain) in answers.items()])
+        "task": task, "pairs": len(ours[0]) * others, "largest_difference": float(np.abs(ours[0] - plain[0]).max()),
+        "same_place": float((ours[1] == plain[1]).mean()),
+    } for task, (others, ours, plain) in answers.items()])
 
 
 # ── LPIPS ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -105,8 +135,9 @@ def perceptual(setup: CurationSetup) -> Contestants:
 
 
 def _perceptual(setup: CurationSetup, generated: np.ndarray) -> Answer:
-    return nearest_perceptual(lambda rows: setup.encoder.feature_maps(generated[rows]), setup.encoder.feature_maps(setup.real),
-                              counts=(len(generated), len(setup.real)), unit=not setup.encoder.weighted_maps)
+    return nearest_perceptual(lambda rows: setup.encoder.feature_maps(generated[rows]),
+                              lambda rows: setup.encoder.feature_maps(setup.real[rows]), counts=(len(generated), len(setup.real)),
+                              unit=not setup.encoder.weighted_maps)
 
 
 def _perceptual_plainly(setup: CurationSetup) -> Answer:

@@ -218,6 +218,21 @@ class Generation(Section):
         return self
 
 
+class Searches(Section):
+    """Curation's searches over all pairs, timed on drawn phantoms and random features."""
+
+    generated: int       = Field(1_500, ge=2)                        # images, each compared with all real ones
+    real:      int       = Field(210, ge=2)
+    sizes:     list[int] = Field([64, 256], min_length=1)            # pixels
+    encoder:   str       = "lpips-alex-random-0"                     # what the weights are does not change the time
+    queries:   int       = Field(60_000, ge=2)                       # feature vectors
+    base:      int       = Field(16_000, ge=2)
+    features:  int       = Field(256, ge=1)                          # numbers in each
+    plainly:   int       = Field(2, ge=1)                            # images (or vectors) that a plain loop compares with all real ones
+
+    _once = field_validator("sizes")(once)
+
+
 class Benchmarks(Section):
     """Notebook 10: training and drawing beside the plain way and the ceiling, timed in turn in one run."""
 
@@ -225,6 +240,7 @@ class Benchmarks(Section):
     steps:       int = Field(40, ge=2)                               # optimiser steps that are timed per repetition
     warmup:      int = Field(4, ge=1)                                # optimiser steps before the clock starts
     batches:     int = Field(2, ge=1)                                # batches of generation.batch_size drawn per repetition
+    searches:    Searches = Searches()
 
 
 class Truth(Section):
