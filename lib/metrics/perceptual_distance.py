@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 Maps = Sequence[np.ndarray]                 # per layer [N, positions, channels]
-BLOCK = 64                                  # images of each set at once
+BLOCK = 256                                 # images of each set at once: 0.7 GB of AlexNet maps of 256 px pictures
 _ROUNDING = 1e-4                            # of a distance in float32; layers of unit vectors are worth at most 4 each
 
 

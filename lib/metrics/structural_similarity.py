@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 WINDOW = 7              # pixels
-BLOCK = 128             # images of each set at once
+BLOCK = 128             # images of each set at once; twice as many of 128 pixels a side or less
 _LUMA = np.array([0.299, 0.587, 0.114])             # ITU-R BT.601, as for a grey PIL image
 _AREA = WINDOW * WINDOW
 _C1, _C2 = (0.01 * 255) ** 2 * _AREA ** 2, (0.03 * 255) ** 2 * _AREA * (_AREA - 1)      # for sums over windows instead of means
@@ -24,6 +25,7 @@ _CELL = 4               # windows along the side of a cell of the bound
 _PATCH = 8              # windows along the side of a patch, whose luminance is bounded as a whole: cells of it
 _STRIP = 4              # cells down a strip: what is compared in full before a pair is looked at again
 _CHUNK = 16_384         # windows compared at once: what a processor's cache holds
+_FIRST = 4              # pairs that are compared before all others: one of them is mostly the most similar, and ends the search
 _MIDDLE = 128           # taken off grey values where only differences count, so that float32 loses fewer digits
 _ROUNDING = 1e-4        # of a similarity in float32
 
@@ -32,8 +34,8 @@ def nearest_similar(
     generated: np.ndarray,          # uint8 [N, S, S, 3], or grey [N, S, S]
     real:      np.ndarray,          # uint8 [M, S, S, 3], or grey [M, S, S]
     *,
-    block:     int = BLOCK,         # images of each set at once, on each thread: memory is 30 numbers a pixel of these; changes nothing
-    threads:   int = 1,             # changes nothing
+    block:     int | None = None,   # images of each set at once, on each thread: memory is 30 numbers a pixel of these; changes nothing
+    threads:   int        = 1,      # changes nothing
 ) -> tuple[np.ndarray, np.ndarray]:
     """The highest similarity of each generated image to any real one [N], −1 … 1, and where that is [N]; the first of equals.
 
@@ -43,6 +45,7 @@ def nearest_similar(
     """
     _check(generated, real)
     best, place = np.full(len(generated), -np.inf), np.zeros(len(generated), dtype=np.int64)
+    block = block or (BLOCK if generated.shape[1] > 128 else 2 * BLOCK)
 
     def compare(top: int) -> None:
         ours = _Windows(_grey(generated[top:top + block]))
@@ -53,7 +56,7 @@ def nearest_similar(
                 if value > best[top + row]:
                     best[top + row], place[top + row] = value, start + near
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with ThreadPoolExecutor(max(1, threads)) as pool, threadpool_limits(1 if threads > 1 else None, user_api="blas"):
         for start in range(0, len(real), block):
             theirs = _Windows(_grey(real[start:start + block]))
             list(pool.map(compare, range(0, len(generated), block)))            # the list raises what a thread raised
@@ -167,8 +170,7 @@ def _search(ours: _Windows, row: int, theirs: _Windows, bounds: np.ndarray, best
     order = np.argsort(-whole, kind="stable")
     step = max(1, _CHUNK // (high * ours.shape[1]))
     places, values = [], []
-    for start in range(0, len(order), step):
-        part = order[start:start + step]
+    for part in np.split(order, range(_FIRST, len(order), step)):
         least = (best - _ROUNDING) * windows
         if whole[part[0]] < least:
             break
