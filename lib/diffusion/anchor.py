@@ -24,7 +24,7 @@ Colour = tuple[int, int, int]       # sRGB, 0–255
 Shape  = bytes                      # [8, 8, 3] of sRGB levels beside the skin's, 128 where they are alike
 
 GRID       = 8          # places per side of a shape: too coarse to hold an image
-OWN_MEAN   = 0.7        # of the mean of the noise over an anchor stays: with all of it ITA spreads by 10° in a tone that has 7°
+OWN_MEAN   = 0.8        # of the mean of the noise over an anchor stays: with all of it ITA spreads by 10° in a tone that has 7°
 
 _RING      = 0.12       # of the side: the border, where skin lies beside the lesion
 _DARK      = 20         # a pixel whose brightest channel is under this is a dermoscope's vignette
