@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from lib.files import write_atomically
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "reserve")     # reserve: real images kept back, for what more of them would have brought
 
 
 class TableError(ValueError):
@@ -45,8 +45,17 @@ PERSON    = {
 }
 
 
+FOLDS     = r"^split_\d+$"                                                      # columns of `samples`
+
+
 def _in_one_split(column: str) -> pa.Check:
-    return pa.Check(lambda t: t.groupby(column)["split"].nunique().le(1).all(), error=f"a {column} lies in two splits")
+    return pa.Check(lambda t: t.groupby(column)[["split", *t.filter(regex=FOLDS)]].nunique().le(1).all(axis=None),
+                    error=f"a {column} lies in two splits")
+
+
+def _tested_once(table: pd.DataFrame) -> bool:
+    folds = table.filter(regex=FOLDS)
+    return folds.empty or bool((folds.eq("test").sum(axis=1).eq(1) | folds.eq("reserve").all(axis=1)).all())
 
 
 SAMPLES = pa.DataFrameSchema(
@@ -57,7 +66,8 @@ SAMPLES = pa.DataFrameSchema(
         "domain":    _text(),
         "label":     _text(),
         **PERSON,
-        "split":     pa.Column(str, pa.Check.isin(SPLITS)),
+        "split":     pa.Column(str, pa.Check.isin(SPLITS)),                     # with cross-validation that of its first fold
+        FOLDS:       pa.Column(str, pa.Check.isin(SPLITS), regex=True, required=False),       # of each fold, see lib/data/folds.py
         "sha256":    pa.Column(str, pa.Check.str_matches(r"^[0-9a-f]{64}$")),
         "mask_path": pa.Column(str, INSIDE, nullable=True),
         "ita":       pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),   # degrees, lesion-free skin
@@ -65,7 +75,8 @@ SAMPLES = pa.DataFrameSchema(
         "height":    pa.Column("Int32", pa.Check.ge(1)),
     },
     strict=True,
-    checks=[_in_one_split("cluster_id"), _in_one_split("patient_id")],
+    checks=[_in_one_split("cluster_id"), _in_one_split("patient_id"),
+            pa.Check(_tested_once, error="with folds, an image is not tested in exactly one")],
 )
 
 PREDICTIONS = pa.DataFrameSchema(
@@ -76,7 +87,7 @@ PREDICTIONS = pa.DataFrameSchema(
         "arm":            _text(),
         "architecture":   _text(),
         "seed":           pa.Column("Int32"),
-        "train_fraction": _share(),
+        "train_fraction": pa.Column(float, pa.Check.gt(0)),                     # of the training patients; above 1: with the reserve
         "condition":      _text(),                                              # clean, or a distortion
         "target":         _text(),
         "y_true":         pa.Column("Int16", pa.Check.ge(0)),                   # index into the file's classes
@@ -180,9 +191,27 @@ CURATED = pa.DataFrameSchema(
     ],
 )
 
+TRAINING = pa.DataFrameSchema(                  # what one arm trains on; beside the tables that cross stages, so that a reader can see it
+    {
+        "image_id":  _text(unique=True),
+        "synthetic": pa.Column(bool),
+        "generator": pa.Column(str, pa.Check.isin(("diffusion", "gan")), nullable=True),
+        "label":     _text(),
+        "group":     _text(nullable=True),
+        "tone_key":  _text(nullable=True),                                      # type or group; null: neither is known, or none was asked
+        "split":     pa.Column(str, pa.Check.isin(("train", "reserve"))),       # never validation or test
+        "sha256":    pa.Column(str, HASH, nullable=True),                       # of the file; null: drawn while training
+    },
+    strict=True,
+    checks=[
+        pa.Check(lambda t: t.loc[t["synthetic"], "split"].eq("train").all(), error="a generated image outside the split train"),
+        pa.Check(lambda t: t["synthetic"].eq(t["generator"].notna()).all(), error="synthetic and generator contradict each other"),
+    ],
+)
+
 OWN_FILES = ("synthetic",)              # tables whose paths start from the folder that they lie in
 
-SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "curated": CURATED, "predictions": PREDICTIONS}
+SCHEMAS = {"samples": SAMPLES, "synthetic": SYNTHETIC, "curated": CURATED, "training": TRAINING, "predictions": PREDICTIONS}
 
 
 def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -190,7 +219,7 @@ def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[st
 
     `metadata` is plain JSON kept in the file's header. Raises TableError.
     """
-    checked = _check(name, frame, "about to be written")
+    checked = check_table(name, frame, "about to be written")
     table = pyarrow.Table.from_pandas(checked, preserve_index=False)
     header = json.dumps(dict(metadata or {}), ensure_ascii=False)
     table = table.replace_schema_metadata({"pandas": table.schema.metadata[b"pandas"], "counterbalance": header})
@@ -199,12 +228,26 @@ def write_table(name: str, frame: pd.DataFrame, path: Path, metadata: Mapping[st
 
 def read_table(name: str, path: Path) -> pd.DataFrame:
     """The table at `path`, checked. Raises TableError when it is missing, unreadable or breaks its contract."""
-    return _check(name, _open(name, path).to_pandas(), str(path))
+    return check_table(name, _open(name, path).to_pandas(), str(path))
 
 
 def read_metadata(path: Path) -> dict:
     """What `write_table` was given as metadata."""
     return json.loads(pyarrow.parquet.read_schema(path).metadata.get(b"counterbalance", b"{}"))
+
+
+def check_table(
+    name:  str,
+    frame: pd.DataFrame,
+    where: str,             # for the message
+) -> pd.DataFrame:
+    """The table, checked against the schema called `name`. Raises TableError."""
+    try:
+        return SCHEMAS[name].validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases.drop_duplicates(["column", "check"])
+        first = "; ".join(f"{case.column or 'table'}: {case.check} (e.g. {case.failure_case!r})" for case in cases.head(4).itertuples())
+        raise TableError(f"{name} ({where}) breaks its contract: {first}") from None
 
 
 def _open(name: str, path: Path) -> pyarrow.Table:
@@ -214,12 +257,3 @@ def _open(name: str, path: Path) -> pyarrow.Table:
         return pyarrow.parquet.read_table(path)
     except pyarrow.ArrowInvalid as error:
         raise TableError(f"{name}: {path} is not a readable Parquet file ({error}); delete it and run its stage again") from None
-
-
-def _check(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    try:
-        return SCHEMAS[name].validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = errors.failure_cases.drop_duplicates(["column", "check"])
-        first = "; ".join(f"{case.column or 'table'}: {case.check} (e.g. {case.failure_case!r})" for case in cases.head(4).itertuples())
-        raise TableError(f"{name} ({where}) breaks its contract: {first}") from None

@@ -74,6 +74,12 @@ BAD = {
     "split adds up":        (GOOD + "split: {train: 0.5}\n", r":11  split: train \+ validation \+ test is 0\.8, expected 1"),
     "no test set":          (GOOD + "split: {train: 0.8, validation: 0.2, test: 0}\n", r"nothing would be tested"),
     "only tests":           (GOOD.replace("    - dataset", "    - role: test_only\n      dataset"), r"nothing would be trained"),
+    "only a reserve":       (GOOD.replace("    - dataset", "    - role: reserve\n      dataset"), r"nothing would be trained"),
+    "curve without real":   (GOOD + "classifier: {arms: [classical, oversampled], learning_curve: [0.5]}\n"
+                             "statistics: {primary: {baseline: classical}}\n", r"learning_curve trains arm real .* lacks it; add real"),
+    "curve twice":          (GOOD + "classifier: {learning_curve: [0.5, 0.5]}\n", r"classifier\.learning_curve: lists something twice"),
+    "no fraction":          (GOOD + "classifier: {learning_curve: [0]}\n", r"learning_curve\.0: got 0, expected greater than 0"),
+    "more than there are":  (GOOD + "classifier: {learning_curve: [0.5, 2]}\n", r"asks for 2 times .* no source has `role: reserve`"),
     "same source twice":    (GOOD.replace("labels:", "    - {dataset: phantom, phantom: {}}\nlabels:"), r"two sources are called the same"),
     "phantom without":      (GOOD.replace("      phantom: {patients: 5}\n", ""), r"`phantom` belongs to sources with `dataset: phantom`"),
     "columns elsewhere":    (GOOD.replace("dataset: phantom", "dataset: phantom\n      table: a.csv"), r"belong to sources .*image_folder"),

@@ -127,9 +127,9 @@ def test_no_patient_in_two_splits_gets_through(rows):
     frame = frame.assign(image_id=[f"i{n}" for n in range(len(rows))], patient_id=[f"p{p}" for p, _ in rows],
                          cluster_id=[f"c{n}" for n in range(len(rows))], split=[split for _, split in rows])
     leaks = any(len({split for patient, split in rows if patient == one}) > 1 for one, _ in rows)
-    from lib.tables import _check
+    from lib.tables import check_table
     if leaks:
         with pytest.raises(TableError, match="two splits"):
-            _check("samples", frame, "here")
+            check_table("samples", frame, "here")
     else:
-        _check("samples", frame, "here")
+        check_table("samples", frame, "here")

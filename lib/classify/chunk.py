@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import pandas as pd
 
 from lib.classify.calibrate import Calibration, calibrate, check_both_kinds
+from lib.classify.fit import Stream
 from lib.classify.grid import Cell
-from lib.classify.images import Pixels
+from lib.classify.pool import Pool
 from lib.classify.predict import predict
 from lib.classify.train import Trained, train_cell
 from lib.study import Classifier, Compute, Labels
+
+
+class Streams(Protocol):
+    """What draws for the cells of a chunk: `lib.classify.stream_chunk.Streams`."""
+
+    def of(self, cell: Cell) -> Stream:
+        """The stream of a cell."""
+
+    def end(self, cell: Cell, epochs: int) -> None:
+        """The cell is trained; it took so many epochs."""
+
+    def close(self) -> None:
+        """Nothing more is asked for."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +44,36 @@ class Outcome:
 
 def run_cells(
     cells:       Sequence[Cell],
-    pixels:      Pixels,           # uint8 [N, S, S, 3], in the order of `samples`
-    samples:     pd.DataFrame,     # the samples table
+    pool:        Pool,             # of the arm and fraction that the cells share
     labels:      Labels,
     options:     Classifier,
     *,
     folder:      Path,             # gets a folder per cell: checkpoints, then model.safetensors and training.json
     compute:     Compute,
     fingerprint: str,              # see train_cell
+    shares:      Mapping[str, float] = MappingProxyType({}),     # see train_cell
+    streams:     Streams | None      = None,            # of an arm that draws while it trains; closed at the end
     progress:    Callable[..., None] | None = None,     # called with (steps done, steps), cell by cell
 ) -> list[Outcome]:
     """Outcomes in the order of `cells`; a cell that lies finished in `folder` is loaded, one that was interrupted goes on.
 
     ValueError before anything is trained when validation lacks positive or negative images; else as `train_cell`.
     """
+    samples, pixels = pool.samples, pool.real
     if labels.positive:
         check_both_kinds(samples.loc[samples["split"] == "validation", "label"].isin(labels.positive).to_numpy(dtype=bool))
     outcomes = []
-    for cell in cells:
-        trained = train_cell(cell, pixels, samples, labels.names, options, folder=folder / cell.name, compute=compute,
-                             fingerprint=fingerprint, progress=progress)
-        calibration = calibrate(trained, pixels, samples, labels.names, rule=options.threshold, positive=labels.positive)
-        outcomes.append(Outcome(cell, trained, calibration, predict(trained, calibration, pixels, samples, labels.names)))
+    try:
+        for cell in cells:
+            trained = train_cell(cell, pool, labels.names, options, folder=folder / cell.name, compute=compute, fingerprint=fingerprint,
+                                 shares=shares, stream=streams and streams.of(cell), progress=progress)
+            if streams:
+                streams.end(cell, len(trained.history))
+            calibration = calibrate(trained, pixels, samples, labels.names, rule=options.threshold, positive=labels.positive)
+            outcomes.append(Outcome(cell, trained, calibration, predict(trained, calibration, pixels, samples, labels.names)))
+    finally:
+        if streams:
+            streams.close()
     return outcomes
 
 

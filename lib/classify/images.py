@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
-Pixels = np.ndarray      # uint8 [N, S, S, 3], usually a memory map; only the rows that are asked for are read
+Pixels = np.ndarray      # uint8 [N, S, S, 3], usually a memory map; only the rows that are asked for are read. Or `Stacked`
+
+
+class Stacked:
+    """Arrays of pixels laid end to end without copying them; read by positions, as an array is."""
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, parts: Sequence[Pixels]):
+        """ValueError where the parts are not pictures of one size."""
+        sizes = {tuple(part.shape[1:]) for part in parts}
+        if len(sizes) > 1 or any(part.dtype != np.uint8 for part in parts):
+            raise ValueError(f"pictures laid together must be uint8 of one size, got {' and '.join(map(str, sorted(sizes)))}")
+        self._parts = tuple(one for part in parts for one in (part._parts if isinstance(part, Stacked) else (part,)))
+        self._ends = np.cumsum([len(part) for part in self._parts])
+        self.shape = (int(self._ends[-1]), *self._parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """uint8 [n, S, S, 3] of positions [n]."""
+        rows = np.asarray(rows, dtype=np.int64)
+        which = np.searchsorted(self._ends, rows, side="right")
+        out = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8)
+        for number, part in enumerate(self._parts):
+            mine = which == number
+            if mine.any():
+                out[mine] = part[rows[mine] - (self._ends[number] - len(part))]
+        return out
 
 
 def read_batch(pixels: Pixels, rows: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:

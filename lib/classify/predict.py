@@ -20,11 +20,9 @@ def predict(
     samples:     pd.DataFrame,     # the samples table
     classes:     Sequence[str],    # class order
     *,
-    fold:           int   = 0,
-    train_fraction: float = 1.0,       # of the training rows that the cell was given
-    condition:      str   = "clean",   # or the distortion that `pixels` went through
-    target:         str   = "label",
-    batch_size:     int   = 256,       # speed and memory only
+    condition:  str = "clean",     # or the distortion that `pixels` went through
+    target:     str = "label",
+    batch_size: int = 256,         # speed and memory only
 ) -> pd.DataFrame:
     """A row per validation and test image with calibrated probabilities p_0 … p_k that sum to 1, in the order of `samples`.
 
@@ -37,11 +35,11 @@ def predict(
     return pd.DataFrame({
         "image_id":       judged["image_id"],
         "split":          judged["split"],
-        "fold":           np.full(len(rows), fold, dtype=np.int8),
+        "fold":           np.full(len(rows), trained.cell.fold, dtype=np.int8),
         "arm":            trained.cell.arm,
         "architecture":   trained.cell.architecture,
         "seed":           np.full(len(rows), trained.cell.seed, dtype=np.int32),
-        "train_fraction": float(train_fraction),
+        "train_fraction": float(trained.cell.fraction),
         "condition":      condition,
         "target":         target,
         "y_true":         label_indices(judged, classes).astype(np.int16),

@@ -1,14 +1,17 @@
-"""From an arm to a plan: which rows are drawn how often, in how many steps, and what each class then weighs in the loss."""
+"""From an arm to a plan: which images are drawn how often, in how many steps, and what each class then weighs in the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from lib.classify.arms import find_arm
+from lib.classify.mixing import Mix, plan_mix
+from lib.classify.pool import Pool
+from lib.study import Classifier
 from lib.training.seeds import numpy_generator
 
 
@@ -16,26 +19,39 @@ from lib.training.seeds import numpy_generator
 class Plan:
     """What one arm feeds to the optimiser."""
 
-    rows:          np.ndarray            # [N] int64, positions in the samples table (and in the pixels)
+    rows:          np.ndarray            # [N] int64, positions in the pool's pixels
     labels:        np.ndarray            # [N] int64, index into the classes
-    probabilities: np.ndarray | None     # [N] chance of each row at each draw, with replacement; None: each row once per epoch
+    order:         np.ndarray            # positions in `rows` of what is drawn first, before anything takes its place
+    probabilities: np.ndarray | None     # of these: chance at each draw, with replacement; None: each once per epoch
     augmented:     np.ndarray            # [N] bool
     class_weights: np.ndarray            # [K] float, for the loss; mean over what is drawn is 1, 0 for a class that is never drawn
     batch_sizes:   tuple[int, ...]       # of one epoch; the same for every arm of a study
+    mix:           Mix | None = None     # how images that the arm adds take the place of those of `order`
 
     @property
     def steps_per_epoch(self) -> int:
         return len(self.batch_sizes)
 
-    def batches(self, *seed_parts: int | str) -> list[np.ndarray]:
-        """Positions in `rows` for each step of one epoch, decided by the seed parts alone (give the epoch among them)."""
-        rng, draws = numpy_generator(*seed_parts), sum(self.batch_sizes)
+    def frequency(self) -> np.ndarray:
+        """[N] how often each row is drawn, as a share of all draws of the whole budget."""
+        if self.mix is not None:
+            return self.mix.frequency()
+        often = np.zeros(len(self.rows))
+        often[self.order] = 1 / len(self.order) if self.probabilities is None else self.probabilities
+        return often
+
+    def batches(self, seed: int, epoch: int) -> list[np.ndarray]:
+        """Positions in `rows` for each step of one epoch (counted from 0), decided by these two alone."""
+        rng, draws = numpy_generator(seed, "order", epoch), sum(self.batch_sizes)
         if self.probabilities is None:
-            rounds = -(-draws // len(self.rows))
-            order = np.concatenate([rng.permutation(len(self.rows)) for _ in range(rounds)])[:draws]
+            rounds = -(-draws // len(self.order))
+            drawn = np.concatenate([rng.permutation(self.order) for _ in range(rounds)])[:draws]
         else:
-            order = rng.choice(len(self.rows), size=draws, p=self.probabilities)
-        return np.split(order, np.cumsum(self.batch_sizes)[:-1])
+            drawn = rng.choice(self.order, size=draws, p=self.probabilities)
+        if self.mix is not None:
+            steps = np.repeat(np.arange(self.steps_per_epoch) + epoch * self.steps_per_epoch, self.batch_sizes)
+            drawn = self.mix.put_in(drawn, steps, seed)
+        return np.split(drawn, np.cumsum(self.batch_sizes)[:-1])
 
 
 # ── rules: training rows → how often each is drawn, relative to the others; None: each once per epoch ────────────────
@@ -60,38 +76,40 @@ RULES: dict[str, Callable[[pd.DataFrame], np.ndarray | None]] = {"each_once": ea
 # ── the plan ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 def plan_arm(
-    arm:     str,
-    samples: pd.DataFrame,          # the samples table; only its training rows are looked at
+    name:    str,                   # of the arm, with its switches
+    pool:    Pool,
     classes: Sequence[str],         # class order
-    *,
-    batch_size:        int,
-    class_weights:     bool          = True,    # False: every class weighs 1
-    augmented_classes: Sequence[str] = (),      # for augmented arms; empty: all
+    options: Classifier,
+    shares:  Mapping[str, float],   # tone or group → generated share; see `Mixing.shares`
 ) -> Plan:
-    """How `arm` draws from the training rows.
+    """How the arm draws from its pool.
 
-    Every arm takes ceil(n / batch_size) steps per epoch, n being the number of real training rows, on batches whose sizes differ by at
-    most one. Class k weighs (draws / classes drawn) / (expected draws of k): weights come from the arm's own expected counts.
-    ValueError when there is nothing to train on, or a class has no training row.
+    Every arm takes ceil(n / batch_size) steps per epoch, n being the study's real training images, on batches whose sizes differ by at most
+    one. Real images come in the order that the arm `real` draws, and what the arm adds takes the place of some of them. Class k weighs
+    (draws / classes drawn) / (expected draws of k over the whole budget): weights come from the arm's own expected counts.
+    ValueError when there is nothing to train on, or a class has no real training image; generated images alone may lack one, which is then
+    never learnt.
     """
-    recipe = find_arm(arm)
-    rows = np.flatnonzero((samples["split"] == "train").to_numpy())
-    if not len(rows):
-        raise ValueError("samples hold no training rows; look at `split` in the study and at the counts in 01_eda")
-    training = samples.iloc[rows]
-    labels = label_indices(training, classes)
-    missing = [name for k, name in enumerate(classes) if not (labels == k).any()]
-    if missing:
-        raise ValueError(f"no training image of {', '.join(missing)}; drop the class from labels.classes, add images or change split.seed")
-    weights = RULES[recipe.rule](training)
+    arm, table = find_arm(name), pool.table
+    if pool.added.any() and not arm.adds:
+        raise ValueError(f"{name} adds no image, and its pool holds {int(pool.added.sum()):,} that were added; open one of its own")
+    labels = label_indices(table, classes)
+    missing = [label for k, label in enumerate(classes) if not (labels == k).any()]
+    if missing and arm.real:
+        raise ValueError(f"{name}: no training image of {', '.join(missing)}; drop the class from labels.classes, add images or change "
+                         "split.seed")
+    if not len(table):
+        raise ValueError(f"{name}: no generated image was selected, so there is nothing to train on; look at 06_curation, or take the arm "
+                         "out")
+    sizes = batch_sizes(pool.count, options.batch_size)
+    first = np.flatnonzero(~pool.added) if arm.real else np.arange(len(table))
+    weights = RULES[arm.rule](table.iloc[first])
     probabilities = None if weights is None else weights / weights.sum()
-    chance = np.full(len(rows), 1 / len(rows)) if probabilities is None else probabilities
-    expected = np.bincount(labels, weights=chance, minlength=len(classes))
-    drawn = expected > 0
-    balanced = np.divide(1 / drawn.sum(), expected, out=np.zeros(len(classes)), where=drawn)
-    augmented = recipe.augmented & (training["label"].isin(list(augmented_classes or classes)).to_numpy())
-    loss_weights = balanced if class_weights else drawn.astype(float)
-    return Plan(rows, labels, probabilities, augmented, loss_weights, _batch_sizes(len(rows), batch_size))
+    mix = plan_mix(arm, pool, options.mixing, shares, steps=len(sizes) * options.epochs, per_epoch=len(sizes)) if arm.real else None
+    augmented = arm.augmented & table["label"].isin(options.augmentation.classes or classes).to_numpy()
+    plan = Plan(pool.rows, labels, first, probabilities, augmented, np.ones(len(classes)), sizes, mix)
+    expected = np.bincount(labels, weights=plan.frequency(), minlength=len(classes))
+    return replace(plan, class_weights=_loss_weights(expected, options))
 
 
 def label_indices(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
@@ -103,7 +121,14 @@ def label_indices(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return places.to_numpy(dtype=np.int64)
 
 
-def _batch_sizes(rows: int, batch_size: int) -> tuple[int, ...]:
+def batch_sizes(rows: int, batch_size: int) -> tuple[int, ...]:
     """ceil(rows / batch_size) sizes that differ by at most one; no batch of one image, which batch normalisation cannot use."""
     steps = -(-rows // batch_size)
     return tuple(len(part) for part in np.array_split(np.arange(max(rows, 2 * steps)), steps))
+
+
+def _loss_weights(expected: np.ndarray, options: Classifier) -> np.ndarray:
+    """[K] for the loss, out of the share of each class in what is drawn."""
+    drawn = expected > 0
+    balanced = np.divide(1 / drawn.sum(), expected, out=np.zeros(len(expected)), where=drawn)
+    return balanced if options.class_weights else drawn.astype(float)

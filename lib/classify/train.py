@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import torch
 
 from lib.classify.arms import find_arm
-from lib.classify.fit import Progress, Run
+from lib.classify.fit import Progress, Run, Stream
 from lib.classify.grid import Cell
-from lib.classify.images import Pixels, check_pixels
 from lib.classify.models import ImageClassifier, build_model
-from lib.classify.sampling import plan_arm
+from lib.classify.pool import Pool
 from lib.classify.saved import load_cell, save_cell
 from lib.study import Classifier, Compute
 from lib.study import fingerprint as digest
-from lib.training.checkpoints import delete_checkpoints
+from lib.training.checkpoints import delete_checkpoints, told_when_full
 from lib.training.runtime import prepare_machine
 
 
@@ -39,14 +39,15 @@ class Trained:
 
 def train_cell(
     cell:        Cell,
-    pixels:      Pixels,           # uint8 [N, S, S, 3], in the order of `samples`
-    samples:     pd.DataFrame,     # the samples table; test rows are not looked at
+    pool:        Pool,             # of the cell's arm and fraction; test rows are not looked at
     classes:     Sequence[str],    # class order of the logits
     options:     Classifier,
     *,
     folder:      Path,             # of this cell alone: checkpoints/, model.safetensors, training.json
     compute:     Compute,
-    fingerprint: str,              # of what the options do not show: how pixels were made, the sources of the stage
+    fingerprint: str,              # of what the options do not show: how pixels were made, the sources of the stage, what a stream draws
+    shares:      Mapping[str, float]          = MappingProxyType({}),   # tone or group → generated share; see `Mixing.shares`
+    stream:      Stream | None                = None,    # of an arm that draws while it trains
     progress:    Progress | None              = None,
     say:         Callable[[str], None] | None = None,    # gets a sentence when something on disk is not used; default: the log
 ) -> Trained:
@@ -57,49 +58,60 @@ def train_cell(
     steps, then falls as half a cosine to zero. Training ends after `epochs`, or `patience` epochs after the best validation macro-F1
     (the first of equals). Training and validation loss carry the same class weights.
 
-    ValueError for unusable data or options; TrainingDivergedError when the loss is no longer a number.
+    ValueError for unusable data or options; TrainingDivergedError when the loss is no longer a number, OSError where the disk is full
+    (earlier checkpoints stay).
     """
     say = say or logging.getLogger(__name__).warning
-    check_pixels(pixels, len(samples))
+    arm = find_arm(cell.arm)
+    if (stream is None) == arm.streams:
+        raise ValueError(f"{cell.name}: an arm that draws while it trains needs a stream, and no other arm takes one; see open_streams")
     accelerator = prepare_machine(compute)
-    plan = plan_arm(cell.arm, samples, classes, batch_size=options.batch_size, class_weights=options.class_weights,
-                    augmented_classes=options.augmentation.classes)
-    mark = cell_fingerprint(cell, pixels, samples, classes, options, compute, fingerprint)
+    mark = cell_fingerprint(cell, pool, classes, options, compute, fingerprint, shares)
     saved = load_cell(folder, mark, say)
     accelerator.wait_for_everyone()
-    reused = saved is not None
+    reused, run = saved is not None, Run(cell, pool, classes, options, shares, accelerator, stream)
     if saved is None:
-        saved = Run(cell, pixels, samples, classes, options, plan, accelerator).fit(folder / "checkpoints", mark, progress, say)
+        saved = run.fit(folder / "checkpoints", mark, progress, say)
     if accelerator.is_main_process:
         if not reused:
-            save_cell(folder, mark, saved)
+            last = len(saved.history) // options.checkpoint_every * options.checkpoint_every
+            with told_when_full("classifier", len(saved.history), folder / "checkpoints", last or None, "epoch"):
+                save_cell(folder, mark, saved)
         delete_checkpoints(folder / "checkpoints")
     accelerator.wait_for_everyone()
     if accelerator.num_processes > 1:      # statistics of batch normalisation differ between processes; the saved ones count
         saved = load_cell(folder, mark, say)
     model = build_model(cell.architecture, len(classes)).to(accelerator.device)
     model.load_state_dict(saved.weights)
+    per_epoch = run.plan.steps_per_epoch
     return Trained(cell, model.eval(), pd.DataFrame(saved.history), saved.best_epoch, saved.class_weights,
-                   steps=len(saved.history) * plan.steps_per_epoch, budget=options.epochs * plan.steps_per_epoch, reused=reused)
+                   steps=len(saved.history) * per_epoch, budget=options.epochs * per_epoch, reused=reused)
 
 
 def cell_fingerprint(
     cell:        Cell,
-    pixels:      Pixels,
-    samples:     pd.DataFrame,
+    pool:        Pool,
     classes:     Sequence[str],
     options:     Classifier,
     compute:     Compute,
     fingerprint: str,
+    shares:      Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """A hash of everything that decides how this cell ends and nothing else: other arms, other seeds or the threshold rule do not count."""
+    arm = find_arm(cell.arm)
     deciding = {"epochs", "batch_size", "learning_rate", "weight_decay", "patience", "class_weights", "pretrained"}
     used = options.model_dump(mode="json", include=deciding)
-    if find_arm(cell.arm).augmented:
+    if arm.augmented:
         used["augmentation"] = options.augmentation.model_dump(mode="json")
-    rows = samples.loc[samples["split"].isin(["train", "validation"]), ["image_id", "split", "label", "group", "sha256"]]
+    if arm.adds:
+        used["mixing"] = {"shares": dict(shares)} | options.mixing.model_dump(mode="json", include={switch for switch, _ in arm.switches})
+    validation = pool.samples.loc[pool.samples["split"] == "validation", ["image_id", "label", "group", "sha256"]]
     return digest({
-        "cell": [cell.arm, cell.architecture, cell.seed], "classes": list(classes), "options": used,
-        "rows": rows.astype(object).where(rows.notna(), None).to_numpy().tolist(), "picture": list(pixels.shape[1:]),
+        "cell": cell.record(), "classes": list(classes), "options": used, "budget": pool.count,
+        "training": _plain(pool.table.assign(added=pool.added)), "validation": _plain(validation), "picture": list(pool.real.shape[1:]),
         "threads": compute.threads, "precision": compute.precision, "torch": torch.__version__, "given": fingerprint,
     })
+
+
+def _plain(table: pd.DataFrame) -> list[list]:
+    return table.astype(object).where(table.notna(), None).to_numpy().tolist()

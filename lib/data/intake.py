@@ -29,7 +29,7 @@ from lib.data.shared import (
     unique_ids,
 )
 from lib.data.sources import data_root, read_records
-from lib.data.split import cluster_ids, spanning_clusters
+from lib.data.split import cluster_ids
 from lib.study import Duplicates, Groups, Labels, Source
 
 __all__ = ["QUARANTINE", "SAMPLES", "Intake", "take_in"]
@@ -86,7 +86,8 @@ def take_in(
     Identical images (same SHA-256, from one source or several, also one file that two tables list) with different labels are refused,
     all of them; with one label they stay, with a note. Under "first_source" that holds within each source. Near-duplicates stay
     whatever their labels, in one cluster. An image whose cluster also has images in a test-only source is excluded if its own source
-    is not test-only, because the test would know its patient or scene.
+    is not test-only, because the test would know its patient or scene; one of a reserve, where any other source has images of its
+    cluster, because it is nobody new.
 
     Raises DataError for a list of duplicates or an encoder that is of no use (before any image is opened), a value that no class
     names, a class without an image, a source without any of its images, and where a source exceeds its `max_missing` or
@@ -94,7 +95,7 @@ def take_in(
     """
     duplicates, root = duplicates or _EXACT, pairs_root or data_root()
     check_settings(duplicates, root)
-    order, judges = by_right(sources), [source.title for source in sources if source.role == "test_only"]
+    order = by_right(sources)
     records = [read_records(source, Path(roots[source.title])) for source in sources]
     one_name_per_folder(sources, records)
     frames, notes = unique_ids(records, shared_images)
@@ -125,8 +126,8 @@ def take_in(
     pairs = _with_names(pairs, same_names(listed, used))
     if shared_images == "first_source":
         notes += notes_on_labels(listed, used)
-    used, leaking = _keep_from_judges(used, listed, pairs, judges)
-    quarantine = gather([*aside, leaking])
+    used, mixed = _keep_apart(used, listed, pairs, sources)
+    quarantine = gather([*aside, mixed])
     account = balance(records, quarantine, used)
     for source in sources:
         check_quarantined(source, account, quarantine, quarantine_path)
@@ -147,22 +148,24 @@ def _keep_consistent(used: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return used[~wrong].copy(), set_aside(used[wrong], "refused", reasons)
 
 
-def _keep_from_judges(
-    used:   pd.DataFrame,
-    listed: pd.DataFrame,                       # all rows of all sources, see `links_through`
-    pairs:  pd.DataFrame,                       # images of one scene
-    judges: list[str],
+def _keep_apart(
+    used:    pd.DataFrame,
+    listed:  pd.DataFrame,                      # all rows of all sources, see `links_through`
+    pairs:   pd.DataFrame,                      # images of one scene
+    sources: Sequence[Source],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Take images out of training whose patient or scene a test-only source has. They are fine images: excluded, not refused."""
-    learners = ~used["dataset"].isin(judges)
-    known = used.assign(cluster_id=cluster_ids(used, links_through(listed, used, pairs.iloc[:0])))
-    by_patient = learners & known["cluster_id"].isin(spanning_clusters(known, judges))
+    """Take images out whose patient or scene a test-only source has, or the reserve and any other. They are fine images: excluded."""
+    by_patient = cluster_ids(used, links_through(listed, used, pairs.iloc[:0]))
     used["cluster_id"] = cluster_ids(used, links_through(listed, used, pairs))
-    leaking = learners & used["cluster_id"].isin(spanning_clusters(used, judges))
-    named = f"is in a test-only source ({', '.join(judges)})"
-    reasons = by_patient.map({True: f"its patient or an identical image {named}",
-                              False: f"a near-duplicate of it or of its patient's images {named}"})
-    return used[~leaking].copy(), set_aside(used[leaking], "excluded", reasons)
+    roles, aside = {source.title: source.role for source in sources}, []
+    meets = {True: "its patient or an identical image is in", False: "a near-duplicate of it or of its patient's images is in"}
+    for stays, named in (({"test_only"}, "a test-only source"), ({"test_only", "development"}, "a source that is not kept in reserve")):
+        there = used["dataset"].map(roles).isin(stays)
+        gone = ~there & used["cluster_id"].isin(used.loc[there, "cluster_id"])
+        titles = ", ".join(title for title, role in roles.items() if role in stays)
+        aside.append(set_aside(used[gone], "excluded", by_patient.isin(by_patient[there]).map(meets) + f" {named} ({titles})"))
+        used, by_patient = used[~gone], by_patient[~gone]
+    return used.copy(), gather(aside)
 
 
 def _choose(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lib.data.adapters import phantom
 from lib.data.errors import DataError
+from lib.data.folds import split_folds
 from lib.data.intake import Intake, take_in
 from lib.data.split import assign_splits
 from lib.data.split_file import reuse_splits
@@ -61,16 +62,18 @@ def split_samples(
     split:   Split,
     root:    Path,              # DATA_ROOT, where split.file lies
 ) -> pd.DataFrame:
-    """The `samples` table: every image with its split, dealt anew or read from `split.file`.
+    """The `samples` table: every image with its split (one per fold, see lib/data/folds.py), dealt anew or read from `split.file`.
 
     Raises DataError, also where `split.file` is absolute or leads out of `root`.
     """
-    test_only = [source.title for source in data.sources if source.role == "test_only"]
+    test_only, reserve = ([source.title for source in data.sources if source.role == role] for role in ("test_only", "reserve"))
+    if split.fold_numbers:
+        return split_folds(samples, split, reserve=reserve)
     path = split_path(split, root)
     if path is not None:
-        return samples.assign(split=reuse_splits(samples, path, test_only=test_only)[0])
+        return samples.assign(split=reuse_splits(samples, path, test_only=test_only, reserve=reserve)[0])
     shares = {"train": split.train, "validation": split.validation, "test": split.test}
-    return samples.assign(split=assign_splits(samples, shares, split.seed, test_only=test_only))
+    return samples.assign(split=assign_splits(samples, shares, split.seed, test_only=test_only, reserve=reserve))
 
 
 def _keep(quarantine: pd.DataFrame | None, path: Path) -> None:

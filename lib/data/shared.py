@@ -61,8 +61,9 @@ def unique_ids(
 
 
 def by_right(sources: Sequence[Source]) -> list[str]:
-    """Titles in the order in which a shared image is theirs: test-only sources first, or training would have it, then as listed."""
-    return [source.title for source in sorted(sources, key=lambda source: source.role != "test_only")]
+    """Titles in the order in which a shared image is theirs: test-only sources first, or training would have it; reserves last."""
+    order = ("test_only", "development", "reserve")
+    return [source.title for source in sorted(sources, key=lambda source: order.index(source.role))]
 
 
 def keep_first(

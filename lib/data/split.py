@@ -67,23 +67,26 @@ def assign_splits(
     seed:      int,
     *,
     test_only: Collection[str] = (),        # data sets whose images are test whatever the shares
+    reserve:   Collection[str] = (),        # data sets whose images are kept back whatever the shares
 ) -> pd.Series:
     """The split of each row; every class is in every split with a share above 0, every cluster in one split.
 
-    Raises DataError when a class has fewer clusters than there are splits, or when a cluster has images in a test-only and in
-    another data set.
+    Raises DataError when a class has fewer clusters than there are splits, or when a cluster has images in a test-only or reserve and
+    in another data set.
     """
     wished = {split: share for split, share in shares.items() if share > 0}
     unknown = [split for split in wished if split not in SPLITS]
     if unknown or not wished or abs(sum(wished.values()) - 1) > 1e-9:
         raise DataError(f"shares are {dict(shares)}; expected shares of {', '.join(SPLITS)} with a sum of 1")
-    judge = frame["dataset"].isin(list(test_only)) if len(test_only) else pd.Series(False, index=frame.index)
-    _no_spanning(frame, judge)
-    result = pd.Series("test", index=frame.index, name="split", dtype=object)
-    rest = frame[~judge]
+    judge, kept = (frame["dataset"].isin(list(names)) for names in (test_only, reserve))
+    for apart, kind in ((judge, "test-only"), (kept, "reserve")):
+        _no_spanning(frame, apart, kind)
+    result = pd.Series("test", index=frame.index, name="split", dtype=object).mask(kept, "reserve")
+    learns = ~judge & ~kept
+    rest = frame[learns]
     _enough(rest, frame["label"], list(wished))
-    dealt = _deal(rest, wished, seed)
-    result[~judge] = rest["cluster_id"].map(dealt)
+    dealt = deal(rest, wished, seed)
+    result[learns] = rest["cluster_id"].map(dealt)
     return result.astype("str")
 
 
@@ -101,28 +104,23 @@ def check_classes(
 
 
 def missing_from_test(
-    samples: pd.DataFrame,          # label, split
+    samples: pd.DataFrame,          # label, split, and with cross-validation split_1 …
     labels:  Collection[str],       # the study's classes, in its order
 ) -> list[str]:
     """A sentence for each class without a test image; training goes on without it, so the reader must be told."""
-    there = set(samples.loc[samples["split"] == "test", "label"])
+    there = set(samples.loc[samples.filter(regex=r"^split(_\d+)?$").eq("test").any(axis=1), "label"])
     return [f"no test image of class {label}: it cannot be judged" for label in labels if label not in there]
 
 
-def spanning_clusters(
-    frame:     pd.DataFrame,                # cluster_id, dataset
-    test_only: Collection[str],
-) -> set[str]:
-    """Clusters with images both in a test-only and in another data set."""
-    judge = frame["dataset"].isin(list(test_only))
-    return set(frame.loc[judge, "cluster_id"]) & set(frame.loc[~judge, "cluster_id"])
+_LEAVE_OUT = {"test-only": "leave their other images out, or the test would know them",
+              "reserve":   "leave their images in the reserve out, or it would hold nobody new"}
 
 
-def _no_spanning(frame: pd.DataFrame, judge: pd.Series) -> None:
-    both = sorted(set(frame.loc[judge, "cluster_id"]) & set(frame.loc[~judge, "cluster_id"]))
+def _no_spanning(frame: pd.DataFrame, apart: pd.Series, kind: str) -> None:
+    both = sorted(set(frame.loc[apart, "cluster_id"]) & set(frame.loc[~apart, "cluster_id"]))
     if both:
-        raise DataError(f"{len(both):,} patients have images both in a test-only and in another source ({shorten(both, 3)}); "
-                        "leave their development images out, or the test would know them")
+        raise DataError(f"{len(both):,} patients have images both in a {kind} and in another source ({shorten(both, 3)}); "
+                        f"{_LEAVE_OUT[kind]}")
 
 
 def _enough(rest: pd.DataFrame, labels: pd.Series, splits: list[str]) -> None:
@@ -138,8 +136,14 @@ def _enough(rest: pd.DataFrame, labels: pd.Series, splits: list[str]) -> None:
             )
 
 
-def _deal(rest: pd.DataFrame, wished: dict[str, float], seed: int) -> dict[str, str]:
-    """cluster → split, largest clusters first, each to the split that has missed most of its strata so far."""
+def deal(
+    rest:   pd.DataFrame,               # cluster_id, label, group (null allowed)
+    wished: Mapping[str, float],        # part → its share of the images
+    seed:   int,
+    *,
+    complete: bool = True,              # every part gets every class; DataError where it cannot
+) -> dict[str, str]:
+    """cluster → part, largest clusters first, each to the part that has missed most of its strata so far."""
     splits, share = list(wished), list(wished.values())
     strata = rest["label"].astype(str) + "\n" + rest["group"].astype(object).where(rest["group"].notna(), "").astype(str)
     counts = pd.DataFrame({"cluster": rest["cluster_id"].to_numpy(), "stratum": strata.to_numpy()}).value_counts().sort_index()
@@ -165,7 +169,8 @@ def _deal(rest: pd.DataFrame, wished: dict[str, float], seed: int) -> dict[str, 
         for stratum, images in content[cluster].items():
             for key in _keys(stratum):
                 have[key][chosen] += images
-    _fill_gaps(dealt, content, splits, lot)
+    if complete:
+        _fill_gaps(dealt, content, splits, lot)
     return dealt
 
 

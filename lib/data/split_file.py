@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib.data.columns import read_csv
 from lib.data.errors import DataError, shorten
+from lib.data.folds import fold_columns
 from lib.data.split import SPLITS, check_classes
 from lib.files import write_atomically
 
@@ -18,11 +19,11 @@ _SPELLINGS = {"val": "validation", "valid": "validation", "training": "train", "
 
 
 def write_splits(
-    frame: pd.DataFrame,            # image_id, cluster_id, split
+    frame: pd.DataFrame,            # image_id, cluster_id, split, and with cross-validation split_1 …
     path:  str | Path,
 ) -> str:
-    """Write image_id, cluster_id, split, sorted by image, in one step; returns the file's SHA-256."""
-    table = frame[["image_id", "cluster_id", "split"]].sort_values("image_id")
+    """Write image_id, cluster_id and the splits, sorted by image, in one step; returns the file's SHA-256."""
+    table = frame[["image_id", "cluster_id", "split", *fold_columns(frame)]].sort_values("image_id")
     content = table.to_csv(index=False, lineterminator="\n").encode()
     write_atomically(Path(path), lambda temporary: temporary.write_bytes(content))
     return hashlib.sha256(content).hexdigest()
@@ -33,12 +34,14 @@ def reuse_splits(
     path:  str | Path,                      # CSV: image_id (or cluster_id, patient_id, lesion_id) and split
     *,
     test_only: Collection[str] = (),        # data sets whose images are test; the file need not name them
+    reserve:   Collection[str] = (),        # data sets whose images are kept back; likewise
 ) -> tuple[pd.Series, str]:
     """The split of each row as the file has it, and the file's SHA-256.
 
     An image that the file does not name follows its cluster. Rows for images that are not in `frame` are ignored.
-    Raises DataError for split names that are not ours, images whose split nothing says, a patient (cluster) in two splits, a
-    test-only image outside test, and a class that one of the file's splits lacks.
+    The file may keep images of any source in reserve. Raises DataError for split names that are not ours, images whose split nothing
+    says, a patient (cluster) in two splits, a test-only image outside test, an image of a reserve outside it, and a class that one of
+    the file's splits lacks.
     """
     path = Path(path)
     if not path.is_file():
@@ -48,19 +51,21 @@ def reuse_splits(
     if key is None or "split" not in table:
         raise DataError(f"{path}: expected the columns split and one of {', '.join(_KEYS)}; it has {shorten(list(table.columns))}")
     named = table["split"].str.strip().str.lower().replace(_SPELLINGS)
-    strange = sorted(set(table.loc[~named.isin(SPLITS), "split"]))
+    known = (*SPLITS, "reserve")
+    strange = sorted(set(table.loc[~named.isin(known), "split"]))
     if strange:
-        raise DataError(f"{path}: unknown split {shorten([repr(name) for name in strange])}; expected {', '.join(SPLITS)}")
+        raise DataError(f"{path}: unknown split {shorten([repr(name) for name in strange])}; expected {', '.join(known)}")
     pairs = pd.DataFrame({"key": table[key], "split": named}).drop_duplicates()
     _one_each(pairs["key"], pairs["split"], f"{path}: {key}")
     result = frame[key].astype(object).str.strip().map(pairs.set_index("key")["split"]).astype(object)
-    judge = frame["dataset"].isin(list(test_only))
-    wrong = judge & result.notna() & (result != "test")
-    if wrong.any():
-        first = frame.loc[wrong, "image_id"].iloc[0]
-        raise DataError(f"{path}: {int(wrong.sum()):,} images of test-only sources are in another split (first: {first}); "
-                        "take their rows out")
-    result[judge] = "test"
+    judge, kept = (frame["dataset"].isin(list(names)) for names in (test_only, reserve))
+    for apart, kind, split in ((judge, "test-only", "test"), (kept, "reserve", "reserve")):
+        wrong = apart & result.notna() & (result != split)
+        if wrong.any():
+            first = frame.loc[wrong, "image_id"].iloc[0]
+            raise DataError(f"{path}: {int(wrong.sum()):,} images of {kind} sources are in another split (first: {first}); "
+                            "take their rows out")
+        result[apart] = split
     _one_each(frame.loc[result.notna(), "cluster_id"], result[result.notna()], f"{path}: patient (cluster)")
     followed = frame.loc[result.notna(), ["cluster_id"]].assign(split=result).drop_duplicates("cluster_id").set_index("cluster_id")["split"]
     result = result.where(result.notna(), frame["cluster_id"].astype(object).map(followed))
@@ -68,10 +73,11 @@ def reuse_splits(
         first = frame.loc[result.isna(), "image_id"].iloc[0]
         raise DataError(f"{path}: says nothing about {int(result.isna().sum()):,} of {len(frame):,} images (first: {first}); "
                         "add their rows, or take split.file out and the study makes a split")
-    splits = [split for split in SPLITS if (result[~judge] == split).any()]
+    learns = ~judge & (result != "reserve")
+    splits = [split for split in SPLITS if (result[learns] == split).any()]
     if not {"train", "validation"} <= set(splits):
         raise DataError(f"{path}: puts images in {' and '.join(splits)} only; train and validation are needed")
-    check_classes(frame.loc[~judge, "label"], result[~judge], splits, str(path))
+    check_classes(frame.loc[learns, "label"], result[learns], splits, str(path))
     return result.rename("split").astype("str"), hashlib.sha256(path.read_bytes()).hexdigest()
 
 

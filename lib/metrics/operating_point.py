@@ -26,12 +26,12 @@ def outcomes(
     probabilities: np.ndarray,           # [N, K] float
     *,
     positive:      Sequence[int],        # indices of the positive classes
-    threshold:     float,                # an image is called positive when their summed probability is ≥ this
+    threshold:     float | np.ndarray,   # an image is called positive when their summed probability is ≥ this; [N] where each has its own
     weights:       np.ndarray | None,    # [N] or [B, N] ≥ 0
 ) -> Outcomes:
     """Count the four outcomes. Raises ValueError when the threshold is not a number."""
     y, p, w, single = check(y_true, probabilities, weights)
-    if threshold is None or not np.isfinite(threshold):
+    if threshold is None or not np.isfinite(threshold).all():
         raise ValueError(f"threshold is {threshold}; it is chosen on validation images (classifier.threshold) and then fixed")
     chosen = check_positive(positive, p.shape[1])
     truth, called = np.isin(y, chosen), p[:, chosen].sum(axis=1) >= threshold

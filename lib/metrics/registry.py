@@ -58,7 +58,7 @@ class Measure:
         *,
         weights:             np.ndarray | None    = None,       # [N] or [B, N]
         positive:            Sequence[int]        = (),         # indices of the positive classes
-        threshold:           float | None         = None,       # on their summed probability
+        threshold:           float | np.ndarray | None = None,  # on their summed probability; [N] where each image has its own
         classes:             Sequence[int] | None = None,       # classes of a macro average; default: all
         minimum_sensitivity: float                = 0.8,        # the partial area lies above it
     ) -> float | np.ndarray:

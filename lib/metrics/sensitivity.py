@@ -15,7 +15,7 @@ def sensitivity(
     probabilities: np.ndarray,                  # [N, K] float
     *,
     positive:      Sequence[int],               # indices of the positive classes
-    threshold:     float,                       # called positive when their summed probability is ≥ this
+    threshold:     float | np.ndarray,          # called positive when their summed probability is ≥ this
     weights:       np.ndarray | None = None,    # [N] or [B, N] ≥ 0
 ) -> float | np.ndarray:
     """TP / (TP + FN) at the threshold, 0–1; NaN without positives. [B] with weights [B, N]."""

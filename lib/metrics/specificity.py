@@ -15,7 +15,7 @@ def specificity(
     probabilities: np.ndarray,                  # [N, K] float
     *,
     positive:      Sequence[int],               # indices of the positive classes
-    threshold:     float,                       # called positive when their summed probability is ≥ this
+    threshold:     float | np.ndarray,          # called positive when their summed probability is ≥ this
     weights:       np.ndarray | None = None,    # [N] or [B, N] ≥ 0
 ) -> float | np.ndarray:
     """TN / (TN + FP) at the threshold, 0–1; NaN without negatives. [B] with weights [B, N]."""

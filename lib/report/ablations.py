@@ -1,8 +1,8 @@
-"""All runs in one comparison (notebook 08): the table with a row per arm and network, and the figure with every single training."""
+"""All runs in one comparison (notebook 08): the table with a row per arm and network, that of the ways of mixing, and every training."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,29 +10,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lib.report.comparisons import ALL, better_side, is_estimable, names_of_groups, reason, title_of
+from lib.report.comparisons import ALL, better_side, is_estimable, names_of_groups, pick, reason, title_of
 from lib.report.forest import fit_axis, label_rows, place_rows
+from lib.report.heat import MEAN
 from lib.report.style import ALARM, BLANK, QUIET, arm_colours, arm_markers, house_style, new_figure, say_instead, wrap
-from lib.report.words import estimate
+from lib.report.words import NOTHING, estimate
 
-MEAN = "mean of the networks"           # what stands where the tables say architecture "all"
 ACROSS = 4                              # panels beside each other at most
 ROW = 0.3                               # inches
+LABEL = 30                              # characters of an arm's name with its switches
 
 
 def comparison_table(
     estimates:   pd.DataFrame,          # of lib.stats.compare.per_arm
-    differences: pd.DataFrame,          # of lib.stats.compare.differences
+    differences: pd.DataFrame,          # of lib.stats.pairs: every arm against all that it is to be held against
     worst:       pd.DataFrame,          # of lib.stats.worst.worst_groups
     *,
     metric:      str,                   # the one that comes first
     metrics:     Sequence[str],         # a column each, for everybody
     arms:        Sequence[str],         # in the study's order
+    against:     Mapping[str, Mapping[str, str]],       # of lib.report.baselines.columns_of
 ) -> pd.DataFrame:
     """A row per arm × network in the study's order, everything "value (low–high)".
 
-    Columns: arm, network (where there are several), trainings, the first metric, its difference from the baseline and its worst group,
-    then the other metrics.
+    Columns: arm, network (where there are several), trainings, the first metric, its difference from each baseline and its worst group,
+    then the other metrics. Only the first metric has differences: those of the others are exploratory and stand in notebook 09.
     """
     everybody = estimates[estimates["group"] == ALL]
     networks = list(dict.fromkeys(everybody["architecture"]))
@@ -44,12 +46,35 @@ def comparison_table(
                 continue
             rows.append({
                 "arm": arm, "network": MEAN if network == ALL else network, "trainings": int(mine["seeds"].iloc[0]),
-                title_of(metric): _cell(mine.loc[metric]), **_difference(differences, arm, network, metric),
+                title_of(metric): _cell(mine.loc[metric]),
+                **{f"difference from {title}": _difference(differences, arm, title, baselines, network, metric)
+                   for title, baselines in against.items() if baselines},
                 **_worst(worst, arm, network, metric),
                 **{title_of(name): _cell(mine.loc[name]) for name in metrics if name != metric},
             })
     table = pd.DataFrame(rows)
     return table.drop(columns="network") if len(networks) == 1 else table
+
+
+def mixing_table(
+    changes: pd.DataFrame,              # of lib.stats.pairs, one measure: arms with switches against arms without
+) -> pd.DataFrame:
+    """A row per way of mixing: arm, against, a column for everybody and each group with "difference (low to high)"."""
+    rows, _ = pick(changes)
+    groups = list(dict.fromkeys(rows["group"]))
+    cells = rows.assign(shown=[estimate(row.value, row.low, row.high) for row in rows.itertuples()])
+    wide = cells.pivot(index=["arm", "baseline"], columns="group", values="shown")
+    order = list(dict.fromkeys(zip(rows["arm"], rows["baseline"], strict=True)))
+    return wide.loc[order, groups].rename_axis(columns=None).reset_index().rename(columns={"baseline": "against"})
+
+
+def worth_by_class(
+    shown: pd.DataFrame,                # of lib.report.exchange.exchange_table
+) -> pd.DataFrame:
+    """What each arm is worth in collected images: a row per arm × class, a column for everybody and each group, in the table's order."""
+    pairs, groups = list(dict.fromkeys(zip(shown["arm"], shown["class"], strict=True))), list(dict.fromkeys(shown["group"]))
+    wide = shown.pivot(index=["arm", "class"], columns="group", values="worth, in collected images")
+    return wide.loc[pairs, groups].rename_axis(columns=None).reset_index()
 
 
 @house_style
@@ -86,7 +111,7 @@ def plot_runs(
         axes.ravel()[empty].set_axis_off()
         axes.ravel()[empty - across].tick_params(labelbottom=True)
     labels = [network if several else arm for arm, network in pairs]
-    label_rows(axes[0, 0], places, labels, titles, height, 20)
+    label_rows(axes[0, 0], places, labels, titles, height, LABEL)
     fit_axis(axes[0, 0], [*estimates[["value", "low", "high"]].to_numpy(dtype=float).ravel(), *runs["value"]])
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4))
     figure.align_xlabels()
@@ -149,11 +174,10 @@ def _worst(worst: pd.DataFrame, arm: str, network: str, metric: str) -> dict[str
     return {"worst group": f"{row['group']}: {_cell(row)}" if pd.notna(row["value"]) else "not estimable"}
 
 
-def _difference(differences: pd.DataFrame, arm: str, network: str, metric: str) -> dict[str, str]:
-    """The column of differences; none where only the baseline was trained."""
-    if differences.empty:
-        return {}
-    found, baseline = _find(differences, arm, network, metric), differences["baseline"].iloc[0]
-    found = found[found["group"] == ALL]
-    shown = "baseline" if arm == baseline else _cell(found.iloc[0]) if len(found) else ""
-    return {f"difference from {baseline}": shown}
+def _difference(differences: pd.DataFrame, arm: str, title: str, baselines: Mapping[str, str], network: str, metric: str) -> str:
+    """A cell of a column of differences: the baseline says so, an arm without one in that column has a dash."""
+    if arm not in baselines:
+        return "baseline" if arm == title else NOTHING
+    found = _find(differences, arm, network, metric)
+    found = found[(found["group"] == ALL) & (found["baseline"] == baselines[arm])]
+    return _cell(found.iloc[0]) if len(found) else NOTHING

@@ -22,10 +22,14 @@ def describe_grid(runs: pd.DataFrame) -> str:
 
 
 def describe_comparison(differences: pd.DataFrame) -> list[str]:
-    """For each arm: in how many of the measures, for everybody, the interval of its difference from the baseline leaves zero out."""
+    """For each arm: in how many of the measures, for everybody, the interval of its difference from the baseline leaves zero out.
+
+    Arms that no measure tells from the baseline share one sentence.
+    """
     if differences.empty:
         return ["There is nothing to compare: only the baseline was trained."]
-    everybody, sentences = differences[differences["group"] == ALL], []
+    everybody, sentences, alike, silent = differences[differences["group"] == ALL], [], [], []
+    baseline, measures = everybody["baseline"].iloc[0], everybody["metric"].nunique()
     shown = everybody[everybody["architecture"] == everybody["architecture"].iloc[0]]               # the mean, where there are several
     for arm, part in shown.groupby("arm", sort=False):
         known = [row for row in part.itertuples() if is_estimable(row)]
@@ -33,10 +37,14 @@ def describe_comparison(differences: pd.DataFrame) -> list[str]:
                           and ((row.value > 0) == higher_is_better(row.metric)) == better] for better in (True, False)}
         parts = [f"{word} in {join(apart[better])}" for better, word in ((True, "better"), (False, "worse")) if apart[better]]
         rest = len(known) - sum(map(len, apart.values()))
-        parts += [f"not to be told apart in {'the other ' if parts else ''}{count(rest, 'measure')}"] if rest else []
-        sentences.append(f"{capital(str(arm))} against {part['baseline'].iloc[0]}, everybody, by the intervals: "
-                         f"{'; '.join(parts) or 'nothing is estimable'}.")
-    return sentences
+        if parts:
+            parts += [f"not to be told apart in {count(rest, 'other measure')}"] if rest else []
+            sentences.append(f"{arm} against {baseline}, everybody, by the intervals: {'; '.join(parts)}.")
+        else:
+            (alike if known else silent).append(str(arm))
+    if alike:
+        sentences.append(f"Not to be told from {baseline} for everybody in any of {count(measures, 'measure')}: {join(alike, 20)}.")
+    return [*sentences, *([f"Not estimable against {baseline} in any measure: {join(silent, 20)}."] if silent else [])]
 
 
 def describe_runs(
@@ -54,6 +62,32 @@ def describe_runs(
     if shown.empty:
         return ["There are no results."]
     return [*_spread(runs, shown, metric), *_told_apart(differences, metric)]
+
+
+def describe_mixing(
+    changes: pd.DataFrame,              # of lib.stats.pairs, one measure: arms with switches against arms without
+    alone:   Sequence[str] = (),        # arms with switches that nothing can be held against
+) -> list[str]:
+    """For each way of mixing: for whom it is better or worse than the arm without it; those that nothing tells apart share a sentence."""
+    sentences, alike, silent = [], {}, []
+    rows, metric = pick(changes) if len(changes) else (changes, "")
+    for (arm, baseline), part in rows.groupby(["arm", "baseline"], sort=False):
+        known = [row for row in part.itertuples() if is_estimable(row)]
+        apart = [row for row in known if lies_beyond(row.low, row.high)]
+        sides = {word: [row.group for row in apart if ((row.value > 0) == higher_is_better(metric)) == better]
+                 for better, word in ((True, "better"), (False, "worse"))}
+        rest = [row.group for row in known if row not in apart]
+        parts = [f"{word} for {join(groups)}" for word, groups in sides.items() if groups]
+        parts += [f"not to be told apart for {join(rest, 8)}"] if rest else []
+        if apart:
+            sentences.append(f"{arm} against {baseline}, by the intervals: {'; '.join(parts)}.")
+        else:
+            (alike.setdefault(str(baseline), []) if known else silent).append(str(arm))
+    sentences += [f"Not to be told from {baseline}, for everybody or any group: {join(names, 20)}." for baseline, names in alike.items()]
+    sentences += [f"Not estimable for anybody: {join(silent, 20)}."] if silent else []
+    if alone:
+        sentences.append(f"What the mixing of {join(alone, 6)} does cannot be seen: no arm without it was trained.")
+    return sentences or ["No arm of this study mixes generated images in a way of its own."]
 
 
 def _spread(runs: pd.DataFrame, shown: pd.DataFrame, metric: str) -> list[str]:

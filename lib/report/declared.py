@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from lib.report.comparisons import ALL, EVERYBODY, is_estimable, names_of_groups, p_cell, p_value, reason, title_of
 from lib.report.forest import BAND, blocks, draw_rows
 from lib.report.style import INK, house_style, say_instead
-from lib.report.words import capital, estimate, number
+from lib.report.words import capital, count, estimate, number
 from lib.study import Primary
 
 
@@ -23,6 +23,26 @@ def describe_primaries(primaries: Sequence[Primary]) -> list[str]:
     if len(primaries) > 1:
         sentences.append(f"As there are {len(primaries)} such questions, their p-values are corrected for that (Holm): the chance that any "
                          "of them finds a difference where there is none stays what it would be for one.")
+    return sentences
+
+
+def describe_declaration(
+    sha256:    str,                     # of lib.stats.declaration.declaration_hash
+    *,
+    commit:    str,                     # of the code, "+" at its end where files differ from it
+    overrides: bool,                    # whether the study file was overridden from the command line
+    lists:     int = 1,                 # how many different lists these outputs have been judged by, this one included
+) -> list[str]:
+    """By what a reader can check that the list was not changed afterwards, and what speaks against it."""
+    sentences = [f"This list has the SHA-256 {sha256}; the study file at commit {commit.removesuffix('+')} must give the same."]
+    if commit.endswith("+") or commit == "unknown":
+        sentences.append("The files differ from that commit, so it proves nothing: commit, and run again." if commit.endswith("+") else
+                         "The code is not under version control here, so the hash can be compared only with one written down before.")
+    if overrides:
+        sentences.append("Some values were given on the command line and stand in no file: see the first table of this page.")
+    if lists > 1:
+        sentences.append(f"{capital(count(lists - 1, 'other list', 'other lists'))} came before it on these very outputs. Whoever chooses "
+                         "among answers finds one by chance: take what follows as exploration.")
     return sentences
 
 

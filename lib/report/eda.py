@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from lib.data.folds import describe_folds, judged
 from lib.report.arrange import EVERYTHING, UNKNOWN, cross_count, in_order
 from lib.report.style import ALARM, BLANK, COUNTS, QUIET, SPLITS, house_style, new_figure, say_instead, text_on, wrap
 from lib.report.words import count, join, number, percent
@@ -27,6 +28,15 @@ def count_cells(
 ) -> pd.DataFrame:
     """Images per class (rows) × group (columns), with zeros; images without a group count as "unknown"."""
     return cross_count(samples["label"], samples["group"], labels, groups)
+
+
+def count_tested(
+    samples: pd.DataFrame,              # label, group, split, and with cross-validation split_1 …
+    labels:  Sequence[str],
+    groups:  Sequence[str] = (),
+) -> pd.DataFrame:
+    """The same of the images that are tested; with cross-validation that is every image, in one fold or the other."""
+    return count_cells(judged(samples), labels, groups)
 
 
 @house_style
@@ -197,4 +207,4 @@ def describe_splits(
             sentences.append(f"No {split} image of {join(absent, 8, 'or')}.")
     if not used[["validation", "test"]].all():
         sentences.append(f"There are no images for {join([s for s in ('validation', 'test') if used[s] == 0])}.")
-    return sentences
+    return sentences + describe_folds(samples)

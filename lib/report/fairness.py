@@ -1,4 +1,4 @@
-"""Groups held against chance, equalised odds and the worst-served group, in sentences and a figure (notebook 09)."""
+"""Groups held against chance, equalised odds, the worst-served group, and what an arm changes in them (notebook 09)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from lib.report.chance import has_null, judge_chance, remarks
 from lib.report.comparisons import better_side, higher_is_better, is_estimable, notes, pick, reason, title_of
 from lib.report.forest import blocks, draw_rows
-from lib.report.style import house_style, say_instead
-from lib.report.words import capital, estimate, number
+from lib.report.style import INK, house_style, say_instead
+from lib.report.words import capital, estimate, join, number
+from lib.stats.fairness import WORST
 from lib.stats.verdict import lies_beyond
 
+FAIRER, LESS_FAIR, CANNOT_TELL = "fairer", "less fair", "cannot tell"
 
 def describe_gap_nulls(
     nulls:        pd.DataFrame,         # of lib.stats.permutation.gap_nulls
@@ -93,6 +95,93 @@ def describe_worst(
         sentences.append(f"The {'upper' if higher_is_better(metric) else 'lower'} end of these intervals allows for the group having been "
                          "picked, so it may lie further out than that of the same group's interval elsewhere.")
     return [*sentences, *notes(rows.assign(group=""))] or ["There are no results."]
+
+
+def fairness_table(
+    changes:      pd.DataFrame,         # of lib.stats.fairness.fairness_changes
+    *,
+    architecture: str | None = None,
+) -> pd.DataFrame:
+    """A row per quantity and arm: before (the baseline), after, the change with its interval, and what it means."""
+    rows, _ = pick(changes.rename(columns={"metric": "measure"}), None, architecture)
+    rows = rows.sort_values("quantity", key=lambda names: names.map({name: i for i, name in enumerate(names.unique())}), kind="stable")
+    return pd.DataFrame({
+        "quantity": [_quantity(row) for row in rows.itertuples()],
+        "arm":      rows["arm"],
+        "before":   [number(row.before) if is_estimable(row) else "" for row in rows.itertuples()],
+        "after":    [number(row.after) if is_estimable(row) else "" for row in rows.itertuples()],
+        "change":   [estimate(row.value, row.low, row.high) for row in rows.itertuples()],
+        "answer":   [answer_of(row) for row in rows.itertuples()],
+    }).reset_index(drop=True)
+
+
+@house_style
+def plot_fairness(
+    changes:      pd.DataFrame,         # of lib.stats.fairness.fairness_changes
+    *,
+    architecture: str | None = None,
+    arms:         Sequence[str] = (),   # all arms of the study in order, for their colours
+    confidence:   float = 0.95,
+    title:        str   = "Does an arm make it fairer?",
+) -> Figure:
+    """Forest plot: a block per quantity, a row per arm with the change against the baseline; right of zero is fairer in every block."""
+    if changes.empty:
+        return say_instead(title, "There is no arm but the baseline.")
+    rows, _ = pick(changes.rename(columns={"metric": "measure"}), None, architecture)
+    turned = [_less_is_better(row) for row in rows.itertuples()]
+    rows = rows.assign(
+        group=rows["quantity"].map(capital),
+        words=[f"{number(row.before)} → {number(row.after)}" if is_estimable(row) else "" for row in rows.itertuples()],
+        value=rows["value"].where(~pd.Series(turned), -rows["value"]),
+        low=rows["low"].where(~pd.Series(turned), -rows["high"]),
+        high=rows["high"].where(~pd.Series(turned), -rows["low"]),
+    )
+    figure, axes, places = blocks(rows, title, f"Point and line: change against the baseline and its {confidence * 100:g}% interval. Where "
+                                 "less is fairer the sign is turned round, so right of the line is fairer everywhere.")
+    axes.axvline(0, color=INK, linewidth=1, zorder=1)
+    draw_rows(axes, rows, places, arms, keep=(-0.01, 0.01))
+    axes.set_xlabel("fairer →")
+    return figure
+
+
+def describe_fairness(
+    changes:      pd.DataFrame,         # of lib.stats.fairness.fairness_changes
+    *,
+    architecture: str | None = None,
+) -> list[str]:
+    """A sentence per quantity: the arms that change it for the better or the worse, and those of which it cannot be told; then notes."""
+    rows, _ = pick(changes.rename(columns={"metric": "measure"}), None, architecture)
+    rows = rows.assign(answer=[answer_of(row) for row in rows.itertuples()])
+    sentences = []
+    for _, part in rows.groupby("quantity", sort=False):
+        said = []
+        for answer, one in part.groupby("answer", sort=False):
+            told = [f"{row.arm} ({number(row.before)} → {number(row.after)}, change {estimate(row.value, row.low, row.high)})"
+                    for row in one.itertuples()] if answer in (FAIRER, LESS_FAIR) else list(one["arm"])
+            said.append(f"{answer} with {join(told, 8)}")
+        first = next(part.itertuples())
+        sentences.append(f"{capital(_quantity(first))}, against {first.baseline}: {'; '.join(said)}.")
+    if (rows["answer"] == CANNOT_TELL).any():
+        sentences.append("Cannot tell: the interval holds no change as well. It is wide because groups are small, and because it allows "
+                         "for the groups having been picked for being far apart.")
+    return [*sentences, *notes(rows.assign(group=""))] or ["There is no arm but the baseline."]
+
+
+def _quantity(row) -> str:
+    return f"{row.quantity}, {title_of(row.measure)}" if isinstance(row.measure, str) else str(row.quantity)
+
+
+def _less_is_better(row) -> bool:
+    return row.quantity != WORST or not higher_is_better(row.measure)
+
+
+def answer_of(row) -> str:
+    """What the interval of a change says."""
+    if not is_estimable(row):
+        return f"not estimable ({reason(row)})"
+    if not lies_beyond(row.low, row.high):
+        return CANNOT_TELL
+    return FAIRER if (row.value < 0) == _less_is_better(row) else LESS_FAIR
 
 
 def _usual(row) -> str:

@@ -118,8 +118,9 @@ def join(items: Iterable[object], most: int | None = None, last: str = "and") ->
 
 
 def capital(sentence: str) -> str:
-    """The sentence with its first letter in upper case."""
-    return sentence[:1].upper() + sentence[1:]
+    """The sentence with its first letter in upper case, unless it starts with a name that is written as in the study (`gan_curated`)."""
+    first = sentence.split(maxsplit=1)[:1]
+    return sentence if first and ("_" in first[0] or "+" in first[0]) else sentence[:1].upper() + sentence[1:]
 
 
 # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ def per_arm(evaluation: Evaluation) -> pd.DataFrame:
     """How each arm did: arm, architecture, metric, group ("all" first), value … note (see the module's text)."""
     return make_table(["arm", "architecture", "metric", "group"], [
         {"arm": arm, "architecture": architecture, "metric": metric, "group": group,
-         **_numbers(evaluation, metric, group, contrast(evaluation, architecture, metric, group, {arm: 1}))}
+         **numbers(evaluation, metric, group, contrast(evaluation, architecture, metric, group, {arm: 1}))}
         for arm in evaluation.predictions.arms
         for architecture in evaluation.architectures
         for metric in evaluation.metrics
@@ -51,7 +51,7 @@ def differences(
                 for group in [ALL, *evaluation.groups]:
                     found = contrast(evaluation, architecture, metric, group, {arm: 1, baseline: -1})
                     rows.append({"arm": arm, "baseline": baseline, "architecture": architecture, "metric": metric, "group": group,
-                                 **_numbers(evaluation, metric, group, found), "p_value": found.p_value()})
+                                 **numbers(evaluation, metric, group, found), "p_value": found.p_value()})
     frame = make_table(["arm", "baseline", "architecture", "metric", "group"], rows, ["p_value", "p_adjusted"])
     return frame.assign(p_adjusted=benjamini_hochberg(frame["p_value"].to_numpy()))
 
@@ -92,7 +92,8 @@ def contrast(
     return evaluation.uncertainty(architecture, [Term(sign, arm, evaluation.key(metric, group)) for arm, sign in signs.items()])
 
 
-def _numbers(evaluation: Evaluation, metric: str, group: str, found: Uncertainty) -> dict:
+def numbers(evaluation: Evaluation, metric: str, group: str, found: Uncertainty) -> dict:
+    """The columns that say what was found, on how many images and patients."""
     support = evaluation.support[metric, group]
     return make_row(evaluation, found, {name: getattr(support, name) for name in COUNTS}, [] if found.reason else [support.note])
 

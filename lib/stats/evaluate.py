@@ -11,7 +11,7 @@ from lib.metrics.registry import MEASURES, Measure, get_measure
 from lib.stats.bootstrap import Design, degrees_of_freedom, image_weights, make_design
 from lib.stats.evaluation import ALL, Basis, Evaluation, Key
 from lib.stats.inputs import Predictions, Run, read_predictions
-from lib.stats.support import Support, count_support, kinds_of
+from lib.stats.support import Support, count_class_support, count_support, kinds_of
 
 
 def evaluate(
@@ -29,6 +29,7 @@ def evaluate(
     minimum_sensitivity: float                           = 0.8,     # for partial_auroc: the area above this sensitivity
     split:               str                             = "test",
     condition:           str                             = "clean",
+    by_class:            bool                            = False,   # also each class alone against the others, where there is enough of it
     progress:            Callable[[float], None] | None  = None,    # told the share done, 0–1
 ) -> Evaluation:
     """Measure every run in every group, on the test images and under `resamples` resamples shared by all arms.
@@ -52,7 +53,7 @@ def evaluate(
     out = Evaluation(
         table, [m.name for m in measures], names, support, confidence, minimum_positives, chosen, minimum_sensitivity,
     )
-    design, keys = make_design(table.cluster_ids, table.y_true, table.groups), _keys(out)
+    design, keys = make_design(table.cluster_ids, table.y_true, table.groups), _keys(out) + (_single_classes(out, rows) if by_class else [])
     options = {"positive": chosen, "minimum_sensitivity": minimum_sensitivity}
     runs = [(arm, architecture) for arm in table.arms for architecture in table.architectures]
     for key in keys:
@@ -90,12 +91,23 @@ def _keys(evaluation: Evaluation) -> list[Key]:
     return list(keys)
 
 
+def _single_classes(evaluation: Evaluation, rows: dict[str, np.ndarray]) -> list[Key]:
+    table, classes = evaluation.predictions, list(evaluation.predictions.classes)
+    found = {
+        Key(metric, group, (k,)): count_class_support(MEASURES[metric], table.y_true[at], table.cluster_ids[at], k, classes=classes,
+                                                      minimum_positives=evaluation.minimum)
+        for metric in evaluation.metrics if MEASURES[metric].rests_on == "classes"
+        for group, at in rows.items() for k in range(len(classes))
+    }
+    return [key for key, support in found.items() if not support.reason]
+
+
 def _support(measure: Measure, table: Predictions, at: np.ndarray, positive: tuple[int, ...], minimum_positives: int) -> Support:
     support = count_support(
         measure, table.y_true[at], table.cluster_ids[at],
         classes=list(table.classes), positive=list(positive), minimum_positives=minimum_positives,
     )
-    if not support.reason and measure.needs_threshold and None in table.thresholds.values():
+    if not support.reason and measure.needs_threshold and not table.has_thresholds:
         return Support(support.n_images, support.n_clusters, support.n_positives, reason="the table holds no decision threshold")
     return support
 
@@ -110,5 +122,5 @@ def _measure(
 ) -> float | np.ndarray:
     return MEASURES[key.metric](
         table.y_true[at], table.probabilities[run][at],
-        weights=weights, threshold=table.thresholds[run], classes=key.classes or None, **options,
+        weights=weights, threshold=table.threshold_at(run, at), classes=key.classes or None, **options,
     )

@@ -129,7 +129,7 @@ class Evaluation:
     def _same_answers(self, architecture: str, arm: str, other: str) -> bool:
         table = self.predictions
         return all(
-            table.thresholds[arm, one, seed] == table.thresholds[other, one, seed]
+            np.array_equal(table.thresholds[arm, one, seed], table.thresholds[other, one, seed])
             and np.array_equal(table.probabilities[arm, one, seed], table.probabilities[other, one, seed])
             for one in self._members(architecture) for seed in table.seeds
         )

@@ -23,8 +23,18 @@ class Predictions:
     groups:        np.ndarray                     # [N] str, "" where unknown
     cluster_ids:   np.ndarray                     # [N] str
     probabilities: dict[Run, np.ndarray]          # [N, K] each, rows in the order of image_ids
-    thresholds:    dict[Run, float | None]
+    thresholds:    dict[Run, np.ndarray | None]   # [N] each: the one of the fold that judged the image, without folds the run's only one
     classes:       tuple[str, ...]                # [K]
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether every run has a decision threshold."""
+        return all(one is not None for one in self.thresholds.values())
+
+    def threshold_at(self, run: Run, rows: np.ndarray) -> np.ndarray | None:
+        """The decision thresholds of some rows, None where the run has none."""
+        whole = self.thresholds[run]
+        return None if whole is None else whole[rows]
 
     @property
     def arms(self) -> list[str]:
@@ -49,11 +59,12 @@ def read_predictions(
     arms:        Sequence[str] | None = None,    # these only, in this order; default: all, by name
     split:       str                  = "test",
     condition:   str                  = "clean",
+    fraction:    float                = 1.0,     # of the training patients: other points of the learning curve are no part of a comparison
 ) -> Predictions:
-    """Rows of one split and condition as aligned arrays.
+    """Rows of one split, condition and training fraction as aligned arrays; of all folds, each image judged by its own.
 
     Raises ValueError when an arm, a column or run is missing, runs saw different images or disagree on what an image is, an image
-    comes twice, a probability is not a number, or rows of several targets, folds or training fractions are mixed.
+    comes twice (as do validation images of several folds), a probability is not a number, or rows of several targets are mixed.
     """
     missing = [column for column in NEEDED if column not in predictions.columns]
     if missing:
@@ -61,6 +72,8 @@ def read_predictions(
     rows = predictions[predictions["split"] == split]
     if "condition" in rows.columns:
         rows = rows[rows["condition"] == condition]
+    if "train_fraction" in rows.columns:
+        rows = rows[rows["train_fraction"] == fraction]
     if arms is not None:
         absent = [arm for arm in arms if arm not in set(rows["arm"])]
         if absent:
@@ -68,11 +81,10 @@ def read_predictions(
             raise ValueError(f"predictions: no {split} rows of arm {absent[0]}; the table holds {present}")
         rows = rows[rows["arm"].isin(list(arms))]
     if rows.empty:
-        raise ValueError(f"predictions: no row with split {split} and condition {condition}")
-    for column in ("target", "train_fraction"):
-        if column in rows.columns and rows[column].nunique(dropna=False) > 1:
-            several = ", ".join(map(str, rows[column].unique()[:4]))
-            raise ValueError(f"predictions: {column} holds several values ({several}); compare one at a time")
+        raise ValueError(f"predictions: no row with split {split}, condition {condition} and training fraction {fraction:g}")
+    if "target" in rows.columns and rows["target"].nunique(dropna=False) > 1:
+        several = ", ".join(map(str, rows["target"].unique()[:4]))
+        raise ValueError(f"predictions: target holds several values ({several}); compare one at a time")
     columns = [f"p_{k}" for k in range(len(classes))]
     present = [column for column in rows.columns if str(column).startswith("p_") and str(column)[2:].isdigit()]
     if set(present) != set(columns):
@@ -118,7 +130,7 @@ def _check_images(runs: dict[Run, pd.DataFrame]) -> None:
         twice = part["image_id"].duplicated()
         if twice.any():
             image = part["image_id"][twice].iloc[0]
-            raise ValueError(f"predictions: image {image} comes twice in {_name(run)}; compare one fold at a time")
+            raise ValueError(f"predictions: image {image} comes twice in {_name(run)}; with folds only the test images come once")
         for one, other, name in ((reference, part, run), (part, reference, reference_run)):
             absent = one.loc[~one["image_id"].isin(other["image_id"]), "image_id"]
             if len(absent):
@@ -133,12 +145,14 @@ def _check_images(runs: dict[Run, pd.DataFrame]) -> None:
                 raise ValueError(f"predictions: {column} of image {image} differs between {_name(reference_run)} and {_name(run)}")
 
 
-def _threshold(run: Run, part: pd.DataFrame) -> float | None:
-    """The run's decision threshold, None where it has none."""
-    values = part["threshold"].unique() if "threshold" in part.columns else np.array([np.nan])
-    if len(values) > 1:
+def _threshold(run: Run, part: pd.DataFrame) -> np.ndarray | None:
+    """The decision threshold that each image was judged by, None where the run has none. ValueError where a fold has several."""
+    if "threshold" not in part.columns or part["threshold"].isna().all():
+        return None
+    folds = part["fold"] if "fold" in part.columns else pd.Series(0, index=part.index)
+    if part["threshold"].groupby(folds).nunique(dropna=False).gt(1).any():
         raise ValueError(f"predictions: {_name(run)} has several thresholds; it is chosen once on validation and then fixed")
-    return None if pd.isna(values[0]) else float(values[0])
+    return part["threshold"].to_numpy(dtype=float)
 
 
 def _name(run: Run) -> str:

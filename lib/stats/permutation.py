@@ -153,12 +153,13 @@ def _null(evaluation: Evaluation, metric: str, classes: tuple[int, ...], compare
     code = np.array([compared.index(group) for group in table.groups[at]])
     shuffled = shuffle_groups(table.cluster_ids[at], table.y_true[at], code, permutations=permutations, seed=seed)
     null = {run: np.empty((len(compared), permutations)) for run in table.probabilities}
+    thresholds = {run: table.threshold_at(run, at) for run in null}
     for block, groups in in_blocks(shuffled):
         for g in range(len(compared)):
             member = (groups == g).astype(float)
             for run, values in null.items():
                 values[g, block] = MEASURES[metric](
                     table.y_true[at], table.probabilities[run][at], weights=member, positive=evaluation.positive,
-                    threshold=table.thresholds[run], classes=classes or None, minimum_sensitivity=evaluation.minimum_sensitivity,
+                    threshold=thresholds[run], classes=classes or None, minimum_sensitivity=evaluation.minimum_sensitivity,
                 )
     return null

@@ -42,7 +42,7 @@ def calls_of(evaluation: Evaluation, run: Run) -> np.ndarray:
 
 def has_thresholds(evaluation: Evaluation) -> bool:
     """Whether every run has a decision threshold."""
-    return None not in evaluation.predictions.thresholds.values()
+    return evaluation.predictions.has_thresholds
 
 
 def support_of(evaluation: Evaluation, metric: str, group: str) -> Support:

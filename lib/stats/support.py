@@ -14,7 +14,7 @@ DECISIONS 25: fewer than 20 positives → "not estimable", never a number. For a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,21 @@ def count_support(
     return Support(n, n_clusters, int(is_positive.sum()), reason="; ".join(filter(None, reasons)))
 
 
+def count_class_support(
+    measure:           Measure,               # a mean over classes
+    y_true:            np.ndarray,            # [n] int, the group's images
+    clusters:          np.ndarray,            # [n] their clusters
+    label:             int,                   # the one class that is looked at, against all others
+    *,
+    classes:           list[str],
+    minimum_positives: int,
+) -> Support:
+    """The rule for one class of a mean: enough images of it, and of the others, from enough patients."""
+    found = count_support(replace(measure, rests_on="both"), y_true, clusters, classes=classes, positive=[label],
+                          minimum_positives=minimum_positives)
+    return replace(found, classes=(label,))
+
+
 def classes_reason(
     y_true:            np.ndarray,     # [n] int
     kept:              list[int],      # classes of the mean
@@ -109,12 +124,12 @@ def kinds_of(
     measure:  Measure,
     y_true:   np.ndarray,       # [n] int
     *,
-    classes:  Sequence[int],    # of a mean over classes
+    classes:  Sequence[int],    # of a mean over classes; a single one stands against all others
     positive: Sequence[int],    # indices of the positive classes
 ) -> list[np.ndarray]:
     """The kinds of images that a measure contrasts or averages, [n] bool each: what must be drawn often enough for an interval."""
     if measure.rests_on == "classes":
-        return [y_true == k for k in classes]
+        return [y_true == k for k in classes] + ([y_true != classes[0]] if len(classes) == 1 else [])
     if measure.rests_on == "images":
         return [np.ones(len(y_true), dtype=bool)]
     is_positive = np.isin(y_true, positive)

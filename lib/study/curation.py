@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from lib.names import look_up
 from lib.study.review import Review
-from lib.study.section import Section, counts, twice
+from lib.study.section import Section, counts, once, twice
 
 # Name → unit of its score, for messages; lib/curation/checks holds one file per name.
 CHECKS: dict[str, str] = {
@@ -160,3 +160,19 @@ class Curation(Section):
         if self.encoder == self.second_encoder:
             raise ValueError(f"second_encoder is {self.encoder}, as encoder is; copies are looked for with two that differ")
         return self
+
+
+class SetDistance(Section):
+    """Notebook 12: the test of set distances on real images, held against themselves and against spoilt ones."""
+
+    encoders: list[str] = Field(["phantom-siglip", "spectrum"], min_length=1)
+    splits:   int       = Field(100, ge=20)                          # halvings, no lesion in both halves
+    draws:    int       = Field(99, ge=19)                           # of each test; the smallest p-value is 1/(draws + 1)
+    level:    float     = Field(0.05, gt=0, lt=0.5)                  # p-value from which two sets are said to differ
+    sizes:    list[Annotated[int, Field(ge=4)]] = Field([50, 100, 200, 500], min_length=1)     # images in each set, for the power
+    hue:      float     = Field(0.05, gt=0, le=0.5)                  # turns
+    blur:     float     = Field(1.0, gt=0)                           # standard deviation in pixels
+    dropped:  list[str] = []                                         # labels that one set lacks
+    seed:     int       = Field(0, ge=0, lt=2**31)
+
+    _once = field_validator("encoders", "sizes", "dropped")(once)

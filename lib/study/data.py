@@ -47,7 +47,7 @@ class Source(Section):
     dataset:         str                                             # an adapter's name, see lib/data/info.py
     name:            str | None                   = None             # how tables call it; default: the data set's name
     folder:          str | None                   = None             # under DATA_ROOT; default: the data set's own folder name
-    role:            Literal["development", "test_only"] = "development"
+    role:            Literal["development", "test_only", "reserve"] = "development"   # reserve: kept back, see lib/classify/fractions.py
     domain:          str | None                   = None             # image_folder: the domain of all its images
     table:           str | None                   = None             # image_folder: CSV in the folder (else class folders)
     columns:         dict[str, str]               = {}               # image_folder: our column → the CSV's column
@@ -165,9 +165,17 @@ class Split(Section):
     test:       float      = Field(0.15, ge=0, lt=1)                 # 0 where a test_only source is the test set
     seed:       int        = 42
     file:       str | None = None                                    # CSV under DATA_ROOT (cluster_id, split) to reuse a split
+    folds:      int        = Field(1, ge=1, le=100)                  # > 1: each part is the test set once; train : validation is kept
 
     @model_validator(mode="after")
     def _whole(self):
         if abs(self.train + self.validation + self.test - 1) > 1e-9:
             raise ValueError(f"train + validation + test is {self.train + self.validation + self.test:g}, expected 1")
+        if self.folds > 1 and self.file:
+            raise ValueError("file names one split and folds asks for several; take one of the two out")
         return self
+
+    @property
+    def fold_numbers(self) -> range:
+        """1 … folds; empty without cross-validation."""
+        return range(1, self.folds + 1) if self.folds > 1 else range(0)

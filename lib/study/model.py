@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from lib.study.curation import Curation
+from lib.study.curation import Curation, SetDistance
 from lib.study.data import Data, Groups, Labels, Split
 from lib.study.gan import Gan
 from lib.study.generate import Benchmarks, Diffusion, Generation, Truth
@@ -36,6 +36,7 @@ class Study(Section):
     statistics: Statistics = Statistics()
     benchmarks: Benchmarks | None = None                             # null: notebook 10 is not run
     truth:      Truth | None      = None                             # null: nor 11 (phantoms only)
+    set_distance: SetDistance | None = None                          # null: nor 12
 
     @model_validator(mode="after")
     def _across(self):
@@ -53,17 +54,47 @@ class Study(Section):
         augmented = [label for label in self.classifier.augmentation.classes if label not in self.labels.names]
         if augmented:
             raise ValueError(f"classifier.augmentation.classes names {', '.join(augmented)}; classes are {', '.join(self.labels.names)}")
+        unknown = [label for label in (self.set_distance.dropped if self.set_distance else ()) if label not in self.labels.names]
+        if unknown:
+            raise ValueError(f"set_distance.dropped names {', '.join(unknown)}; classes are {', '.join(self.labels.names)}")
         self._check_generation()
         sources = [source.title for source in self.data.sources]
         strange = [name for name in self.labels.conditions if name not in sources]
         if strange:
             raise ValueError(f"labels.conditions names {', '.join(strange)}; sources are {', '.join(sources)}")
         has_test_set = any(source.role == "test_only" for source in self.data.sources)
-        if self.split.test == 0 and not has_test_set:
+        if self.split.test == 0 and not has_test_set and not self.split.fold_numbers:
             raise ValueError("split.test is 0 and no source has `role: test_only`, so nothing would be tested")
-        if all(source.role == "test_only" for source in self.data.sources):
-            raise ValueError("every source is test_only, so nothing would be trained")
+        self._check_folds(has_test_set)
+        if not any(source.role == "development" for source in self.data.sources):
+            raise ValueError("every source is test_only or kept in reserve, so nothing would be trained; give one `role: development`")
+        self._check_learning_curve()
         return self
+
+    def _check_learning_curve(self) -> None:
+        """What the points of a learning curve need."""
+        fractions = self.classifier.learning_curve
+        if fractions and "real" not in self.classifier.arms:
+            raise ValueError("classifier.learning_curve trains arm real on parts of the patients, and classifier.arms lacks it; add real")
+        more = [fraction for fraction in fractions if fraction > 1]
+        if more and not (self.split.file or any(source.role == "reserve" for source in self.data.sources)):
+            raise ValueError(f"classifier.learning_curve asks for {more[0]:g} times the training patients, and no source has "
+                             "`role: reserve`; add one, or stay at 1 or less")
+
+    def _check_folds(self, has_test_set: bool) -> None:
+        """What does not go together with cross-validation."""
+        if not self.split.fold_numbers:
+            return
+        if has_test_set:
+            raise ValueError("split.folds judges every image in turn, and a source with `role: test_only` is the test set already; set "
+                             "split.folds to 1, or let that source develop")
+        for section in ("benchmarks", "truth"):
+            if getattr(self, section):
+                raise ValueError(f"{section} looks at one generator, and with split.folds there is one per fold; take {section} out, or "
+                                 "set split.folds to 1")
+        if self.curation and self.curation.review.keep is not None:
+            raise ValueError("curation.review.keep asks people about one set of images, and with split.folds there is one per fold; take "
+                             "it out, or set split.folds to 1")
 
     def _check_generation(self) -> None:
         """What the sections that draw images need of each other."""

@@ -52,7 +52,44 @@ class Augmentation(Section):
         return value
 
 
+class Stream(Section):
+    """Images that are drawn while a classifier trains (switches on_the_fly and hybrid)."""
+
+    block:  int = Field(64, ge=1)                                    # drawn for each epoch
+    cache:  int = Field(256, ge=1)                                   # the newest so many are trained on
+    images: int | None = Field(None, ge=1)                           # drawn in all; the cache stays as it is then. Default: no end
+
+
+Under = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Mixing(Section):
+    """How generated images are mixed with real ones: the settings of the switches of lib/classify/arms.py.
+
+    Every real image weighs 1. Of each key of `shares`, generated images weigh n·s/(1 − s) together, n being its real training images; those
+    that fall under no key, or under one without real images, weigh 1 each.
+    """
+
+    shares:      dict[str, Under]      = {}                          # tone or group → share; empty: diffusion.resampling.classifier
+    replace:     float                 = Field(0.5, ge=0, le=1)      # chance of a real image to be replaced where there is one of its cell
+    ramp:        float                 = Field(0.25, ge=0, le=1)     # share of the epochs over which the generated share grows
+    range:       tuple[Under, Under]   = (0.1, 0.6)                  # bounds of the share that is drawn for each batch
+    mixup:       float                 = Field(0.5, ge=0.01, le=10)  # α of the Beta distribution of the blend
+    minority:    list[str]             = []                          # labels or groups; empty: cells under the mean number of real images
+    pretrain:    float                 = Field(0.3, ge=0.01, le=0.95)    # share of the epochs on generated images alone
+    adversarial: float                 = Field(0.1, ge=0, le=10)     # weight of the reversed gradient, reached half-way
+    stream:      Stream                = Stream()
+
+    @field_validator("range")
+    @classmethod
+    def _bounds(cls, value):
+        if not value[0] < value[1]:
+            raise ValueError("expected [low, high] with 0 ≤ low < high < 1")
+        return value
+
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]                         # the tables keep seeds in 32 bits
+Fraction = Annotated[float, Field(gt=0, le=16)]                      # of the training patients
 
 
 class Classifier(Section):
@@ -61,6 +98,7 @@ class Classifier(Section):
     arms:          list[str]     = Field(["real", "classical", "oversampled"], min_length=1)
     architectures: list[str]     = Field(["small_cnn"], min_length=1)
     seeds:         list[Seed]    = Field([0, 1, 2], min_length=1)
+    learning_curve: list[Fraction] = []                              # arm real on these multiples of the training patients; > 1: reserve
     chunk_size:    int           = Field(3, ge=1)                    # cells of the grid that one notebook run trains
     epochs:        int           = Field(12, ge=1)
     batch_size:    int           = Field(32, ge=2)
@@ -72,8 +110,9 @@ class Classifier(Section):
     checkpoint_every: int        = Field(1, ge=1)                    # epochs
     threshold:     Threshold     = Threshold()
     augmentation:  Augmentation  = Augmentation()
+    mixing:        Mixing        = Mixing()
 
-    _unique = field_validator("arms", "architectures", "seeds")(once)
+    _unique = field_validator("arms", "architectures", "seeds", "learning_curve")(once)
 
 
 class Primary(Section):
@@ -97,6 +136,7 @@ class Statistics(Section):
     confidence:   float         = Field(0.95, gt=0.5, lt=1)
     power:        float         = Field(0.8, gt=0.5, lt=1)           # for the smallest difference that could have been found
     seed:         int           = 0
+    pdf:          bool          = True                               # the report also as PDF, where a browser is found to print it
 
     @field_validator("primary", mode="before")
     @classmethod

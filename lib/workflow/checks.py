@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lib.classify.architectures import find_architecture
-from lib.classify.arms import find_arm
+from lib.classify.arms import check_arm, check_mixing
 from lib.data.conditions import check_conditions
 from lib.data.info import find_info
 from lib.data.pools import check_pools
@@ -49,7 +49,7 @@ def _conditions(study: Study) -> None:
 
 def _arms(study: Study) -> None:
     for arm in study.classifier.arms:
-        find_arm(arm)
+        check_arm(arm, study)
 
 
 def _architectures(study: Study) -> None:
@@ -81,6 +81,7 @@ CHECKS = {
     "data.sources":              _sources,
     "labels.conditions":         _conditions,
     "classifier.arms":           _arms,
+    "classifier.mixing":         check_mixing,
     "classifier.architectures":  _architectures,
     "statistics.metrics":        _metrics,
     "statistics.primary.metric": _primary,

@@ -27,6 +27,8 @@ def forecast(plan: Plan) -> str:
         if "gan" in study.generators:
             cells = by_class(quota(study.generation, words.classes, words.tones), study.gan.labels(words.classes))
             said.append(f"{cells['images'].sum():,} images of {len(cells)} classes by GAN")
+        if study.split.fold_numbers:
+            said.append(f"all of it in each of {study.split.folds} folds")
         return "; ".join(said)
     except ValueError as error:                                         # names that collide, a missing base: the stage would stop there
         return str(error)

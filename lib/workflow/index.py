@@ -30,6 +30,8 @@ def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
     body = templates.get_template("index.html").render(
         study      = plan.study,
         verdicts   = answer.get("verdicts", []),
+        conclusion = answer.get("conclusion", ""),
+        whole      = _whole(path.parent),
         outdated   = [f"{job['id']}: {job['state']}" for job in jobs if job["stale"]] if answer else [],
         headline   = _headline(answer.get("headline")),
         failures   = [message["message"] for job in plan.jobs if (message := read_json(job.state("failed")))],
@@ -39,6 +41,14 @@ def write_index(plan: Plan, study_file: str, overrides: dict[str, Any]) -> Path:
     )
     write_page(path, title=plan.study.title, body=body)
     return path
+
+
+def _whole(folder: Path) -> list[dict[str, str]]:
+    """What the last notebook wrote to be passed on, where it is there."""
+    stage = folder / VERDICT_STAGE
+    files = {"report.html": "the whole study on one page", "report.pdf": "the same as PDF", "final_results.json": "the figures"}
+    files |= {f"cards/{card.parent.name}/README.md": f"card: {card.parent.name}" for card in sorted(stage.glob("cards/*/README.md"))}
+    return [{"path": f"{VERDICT_STAGE}/{name}", "title": title} for name, title in files.items() if (stage / name).is_file()]
 
 
 def _job(plan: Plan, job: Job) -> dict[str, Any]:

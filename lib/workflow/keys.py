@@ -22,13 +22,15 @@ MODELS = ("diffusion.base.model", "diffusion.encoder", "gan.encoder", "curation.
           "generation.image_prompt.adapter")                # that name models
 
 
-def visible_params(study: Study, stage: Stage) -> dict[str, Any]:
-    """The parameter values a stage may see, as dotted leaves: {"split.seed": 42, …}."""
+def visible_params(study: Study, stage: Stage, cells: tuple[dict, ...] = ()) -> dict[str, Any]:
+    """The parameter values that a stage (a chunk with these cells) depends on, as dotted leaves: {"split.seed": 42, …}."""
     leaves = dict(_leaves(study.as_dict()))
     leaves["labels.names"] = study.labels.names                         # in order: the meaning of p_0 … p_k
     leaves["groups.names"] = study.groups.names
+    if not study.split.fold_numbers:
+        leaves.pop("split.folds")                                       # a study without folds is as it was before there were any
     shown = {key: value for key, value in leaves.items() if _under(key, stage.params)}
-    return {key: value for key, value in shown.items() if not _under(key, stage.hidden)}
+    return {key: value for key, value in shown.items() if not _under(key, stage.hidden) or _under(key, stage.shown(cells))}
 
 
 def full_key(plan: Plan, job: Job) -> dict[str, Any]:
@@ -36,16 +38,16 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
     return {
         "notebook": notebook_hash(job.notebook),
         "sources":  notebook_sources(job.notebook, ROOT),
-        "params":   visible_params(plan.study, job.stage),
+        "params":   visible_params(plan.study, job.stage, job.cells),
         "cells":    list(job.cells),
         "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
         "folders":  _folders(plan.study) if job.stage.images else {},
-        "models":   _models(plan.study, job.stage),
+        "models":   _models(plan.study, job.stage, job.cells),
         "reviews":  _reviews(plan.study) if job.stage.reviewed else {},
     }
 
 
-def _models(study: Study, stage: Stage) -> dict[str, str]:
+def _models(study: Study, stage: Stage, cells: tuple[dict, ...]) -> dict[str, str]:
     """The files of the pretrained models that the stage may see, by the key that names each; of other shipped ones by their name."""
     from lib.pretrained import ModelError, model_state
 
@@ -55,7 +57,7 @@ def _models(study: Study, stage: Stage) -> dict[str, str]:
         except ModelError as error:                                     # the stage itself says so to the reader
             return f"unusable: {error}"
 
-    shown = visible_params(study, stage)
+    shown = visible_params(study, stage, cells)
     named = {key: shown[key] for key in MODELS if shown.get(key)} | {name: name for name in stage.assets}
     if "curation.checks" in shown:
         named |= {f"curation.checks.{check.title}.encoder": check.encoder for check in study.curation.checks if check.encoder}

@@ -25,6 +25,11 @@ class Job:
         return f"{self.stage.name}/{self.chunk}" if self.chunk else self.stage.name
 
     @property
+    def fold(self) -> int | None:
+        """The fold of the cross-validation that it belongs to, from 1; None: to all, or there is none."""
+        return self.cells[0].get("fold") if self.cells else None
+
+    @property
     def folder(self) -> Path:
         """Where its tables, figures and executed notebook lie."""
         return outputs_root() / self.study / self.id
@@ -51,8 +56,12 @@ class Job:
 
     @property
     def work(self) -> Path:
-        """Checkpoints and trained networks of the stage, shared by its chunks, so a chunk that is cut otherwise trains nothing twice."""
-        return outputs_root() / self.study / self.stage.name / "work"
+        """Checkpoints and trained networks of the stage, shared by its chunks, so a chunk that is cut otherwise trains nothing twice.
+
+        Chunks of different folds share nothing.
+        """
+        shared = outputs_root() / self.study / self.stage.name / "work"
+        return shared / f"fold{self.fold}" if self.fold else shared
 
     def state(self, kind: str) -> Path:
         """Engine files: `done` (the engine's marker, a hash of the job's tables), `failed` (why), `lock`."""
@@ -66,13 +75,18 @@ class Plan:
     study: Study
     jobs:  tuple[Job, ...]
 
-    def of(self, stage: str) -> list[Job]:
+    def of(
+        self,
+        stage: str,
+        fold:  int | None = None,                       # only what a job of this fold may read: its own fold's, and what no fold has
+    ) -> list[Job]:
         """The jobs of one stage."""
-        return [job for job in self.jobs if job.stage.name == stage]
+        return [job for job in self.jobs if job.stage.name == stage and (fold is None or job.fold in (None, fold))]
 
     def inputs(self, job: Job) -> list[Job]:
-        """The jobs whose outputs `job` reads."""
-        return [other for name in job.stage.inputs(job.cells) for other in self.of(name)]
+        """The jobs whose outputs `job` reads; a job of a fold sees nothing of the others, which know its test images."""
+        return [other for name in job.stage.inputs(job.cells) for other in self.of(name, job.fold)
+                if job.stage.uses(job.cells, other.cells)]
 
     def find(self, stage: str, chunk: str | None) -> Job:
         """One job; `chunk=None` on a stage that fans out means its first chunk."""
@@ -93,10 +107,8 @@ def make_plan(study: Study) -> Plan:
     for stage in STAGES.values():
         if not stage.asked(study):
             continue
-        if stage.chunks is None:
-            jobs.append(Job(study.name, stage, None))
-        else:
-            jobs += [Job(study.name, stage, chunk, tuple(cells)) for chunk, cells in stage.chunks(study).items()]
+        chunks = stage.chunks(study) if stage.chunks else {}
+        jobs += [Job(study.name, stage, chunk, tuple(cells)) for chunk, cells in chunks.items()] or [Job(study.name, stage, None)]
     return Plan(study, tuple(jobs))
 
 

@@ -17,7 +17,8 @@ from lib.workflow.keys import read_json
 from lib.workflow.plan import outputs_root
 
 PICTURES = {"01_eda": "pictures", "09_statistics": "arms"}              # stage → figure
-ANSWERS = ("09_statistics", "11_generator_truth", "10_benchmarks")      # a study's results are those of the first of these that it ran
+# a study's results are those of the first of these that it ran
+ANSWERS  = ("09_statistics", "11_generator_truth", "10_benchmarks", "12_set_distance")
 FINDINGS = 3                                                            # notebooks put the most important ones first
 ASSETS = ROOT / "lib" / "assets" / "readme"
 

@@ -78,6 +78,11 @@ class Run:
         return self.job.cells
 
     @property
+    def images_of(self) -> str:
+        """What the names of images drawn here begin with: the study's name and, with cross-validation, the fold."""
+        return f"{self.plan.study.name}-fold{self.job.fold}" if self.job.fold else self.plan.study.name
+
+    @property
     def threads(self) -> int:
         """Threads per job."""
         return self.plan.study.compute.threads
@@ -114,38 +119,43 @@ class Run:
     def read(self, table: str) -> pd.DataFrame:
         """A table of an earlier stage, all its chunks together. Raises StageError naming the command that makes it.
 
+        A job of a fold gets what its own fold made, and `samples` with that fold's split; a job after the folds gets all of them.
         The paths of a chunk that keeps files start from its folder; here they start from the stage's (see `stage_folder`), so they name one
         file each.
         """
         import pandas as pd
 
+        from lib.data.folds import in_fold
         from lib.tables import OWN_FILES, read_table
 
         maker = next(stage for stage in STAGES.values() if table in stage.writes)
-        if not self.plan.of(maker.name):
+        jobs = self._made_by(maker.name)
+        if not jobs:
             raise StageError(f"{self.job.stage.name} reads {table}, and {self.plan.study.name} has no {maker.name} to make it")
-        paths = [job.folder / f"{table}.parquet" for job in self.plan.of(maker.name)]
+        paths = [job.folder / f"{table}.parquet" for job in jobs]
         self._require(maker.name, paths)
         parts = [read_table(table, path) for path in paths]
-        for job, part in zip(self.plan.of(maker.name), parts, strict=True):
+        for job, part in zip(jobs, parts, strict=True):
             if job.chunk and table in OWN_FILES:
                 part["path"] = f"{job.chunk}/" + part["path"]               # null stays null: an attempt without a file
-        return pd.concat(parts, ignore_index=True)
+        together = pd.concat(parts, ignore_index=True)
+        return in_fold(together, self.job.fold) if table == "samples" else together
 
     def stage_folder(self, stage: str) -> Path:
         """The folder of an earlier stage with all its chunks, where the paths of its tables start from."""
         return outputs_root() / self.plan.study.name / stage
 
     def cells_of(self, stage: str) -> list[dict]:
-        """The whole grid of an earlier stage, in the study's order."""
-        return [cell for job in self.plan.of(stage) for cell in job.cells]
+        """The whole grid of an earlier stage, in the study's order; with cross-validation that of one fold, for all folds have the same."""
+        cells = [cell for job in self._made_by(stage) for cell in job.cells]
+        return [cell for cell in cells if cell.get("fold") == cells[0].get("fold")]
 
     def table_metadata(self, table: str) -> dict:
         """Header of a table (class order and the like), the same in all its chunks. Raises StageError where they differ."""
         from lib.tables import read_metadata
 
         maker = next(stage for stage in STAGES.values() if table in stage.writes)
-        jobs = self.plan.of(maker.name)
+        jobs = self._made_by(maker.name)
         headers = [read_metadata(job.folder / f"{table}.parquet") for job in jobs]
         other = next((job.id for job, header in zip(jobs, headers, strict=True) if header != headers[0]), None)
         if other:
@@ -193,7 +203,7 @@ class Run:
 
     def models(self, stage: str) -> Path | None:
         """The folder of an earlier stage that keeps models; None where the study has no such stage. StageError when it is not made yet."""
-        jobs = self.plan.of(stage)
+        jobs = self._made_by(stage)
         if not jobs:
             return None
         self._require(stage, [jobs[0].record])
@@ -220,6 +230,10 @@ class Run:
             "figures": self._figures,
         })
         print(f"{self.job.id}: wrote {', '.join(name for name in made if '/' not in name)} and {len(self._figures)} figures")
+
+    def _made_by(self, stage: str) -> list[Job]:
+        """The jobs of an earlier stage that this one may look at."""
+        return [job for job in self.plan.of(stage, self.job.fold) if self.job.stage.uses(self.job.cells, job.cells)]
 
     def _require(self, stage: str, paths: list[Path]) -> None:
         lacking = [path for path in paths if not path.is_file()]

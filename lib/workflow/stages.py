@@ -6,8 +6,9 @@ Which modules of `lib` a stage depends on is not listed: it follows from the not
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from lib.classify.arms import find_arm
 from lib.classify.grid import chunks as classifier_chunks
 from lib.study import Study
 
@@ -21,7 +22,7 @@ class Stage:
     reads:    tuple[str, ...]                           # stages whose outputs it uses
     writes:   tuple[str, ...]                           # tables
     params:   tuple[str, ...]                           # sections (or section.key) of the study it may see
-    chunks:   Callable[[Study], dict[str, list[dict]]] | None = None     # fan-out: chunk id → its cells of the grid
+    chunks:   Callable[[Study], dict[str, list[dict]]] | None = None     # fan-out: chunk id → its cells of the grid; {}: one job
     hidden:   tuple[str, ...] = ()                      # keys of its sections that only lay out the grid, or that it does not look at
     gpu:      bool = False                              # takes a GPU when there is one
     images:   bool = False                              # looks into the sources' folders, so it depends on what lies there
@@ -29,10 +30,20 @@ class Stage:
     assets:   tuple[str, ...] = ()                      # shipped models that it uses and that no parameter names
     section:  str | None = None                         # (dotted) section that asks for this stage; a study without it has no such stage
     needs:    Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # of a fan-out: which of `reads` a chunk with these cells uses
+    takes:    Callable[[tuple[dict, ...], tuple[dict, ...]], bool] | None = None     # whether a chunk uses another, by their cells
+    also:     Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # which of `hidden` a chunk depends on all the same
 
     def inputs(self, cells: tuple[dict, ...]) -> tuple[str, ...]:
         """Stages whose outputs a chunk uses."""
         return self.reads if self.needs is None else self.needs(cells)
+
+    def uses(self, cells: tuple[dict, ...], other: tuple[dict, ...]) -> bool:
+        """Whether a chunk uses one of another stage that has the cells `other`."""
+        return self.takes is None or self.takes(cells, other)
+
+    def shown(self, cells: tuple[dict, ...]) -> tuple[str, ...]:
+        """Keys of `hidden` that a chunk depends on all the same."""
+        return self.also(cells) if self.also and cells else ()
 
     def asked(self, study: Study) -> bool:
         """Whether the study has this stage."""
@@ -45,22 +56,56 @@ class Stage:
 
 
 def _classifier(study: Study) -> dict[str, list[dict]]:
-    return {chunk.id: [asdict(cell) for cell in chunk.cells] for chunk in classifier_chunks(study.classifier)}
+    return {chunk.id: [cell.record() for cell in chunk.cells] for chunk in classifier_chunks(study.classifier, study.split.folds)}
+
+
+def _per_fold(study: Study) -> dict[str, list[dict]]:
+    """What learns from training images learns anew in every fold; {} without cross-validation."""
+    return {f"fold{fold}": [{"fold": fold}] for fold in study.split.fold_numbers}
+
+
+def _in_folds(study: Study, chunks: dict[str, dict]) -> dict[str, list[dict]]:
+    """Chunks of one cell each, in every fold."""
+    folds = {f"{name}-": cell for name, (cell,) in _per_fold(study).items()} or {"": {}}
+    return {f"{fold}{chunk}": [cell | shown] for fold, shown in folds.items() for chunk, cell in chunks.items()}
 
 
 def _shards(study: Study) -> dict[str, list[dict]]:
     shards, prefix = study.generation.shards, {"diffusion": "", "gan": "gan-"}
-    return {f"{prefix[generator]}shard-{shard + 1}-of-{shards}": [{"generator": generator, "index": shard, "shards": shards}]
-            for generator in study.generators for shard in range(shards)}
+    return _in_folds(study, {f"{prefix[generator]}shard-{shard + 1}-of-{shards}": {"generator": generator, "index": shard, "shards": shards}
+                             for generator in study.generators for shard in range(shards)})
 
 
 def _per_generator(study: Study) -> dict[str, list[dict]]:
-    return {generator: [{"generator": generator}] for generator in study.generators}
+    return _in_folds(study, {generator: {"generator": generator} for generator in study.generators})
 
 
 def _learnt(cells: tuple[dict, ...]) -> tuple[str, ...]:
     """What a shard draws with: a new GAN leaves the images of diffusion as they are."""
     return ("01_eda", "04_wgan_gp") if cells[0]["generator"] == "gan" else ("01_eda", "02_textual_inversion", "03_lora")
+
+
+def _mixed(cells: tuple[dict, ...]) -> tuple[str, ...]:
+    """What an arm is made of: one without generated images stays as it is, whatever a generator does."""
+    arm = find_arm(cells[0]["arm"])
+    if not arm.adds:
+        return ("01_eda",)
+    drawn = () if arm.has("on_the_fly") else ("05_generation",) if arm.which == "accepted" else ("05_generation", "06_curation")
+    models = {"diffusion": ("02_textual_inversion", "03_lora"), "gan": ("04_wgan_gp",)}[arm.generators[0]] if arm.streams else ()
+    return ("01_eda", *models, *drawn)
+
+
+def _own_generator(cells: tuple[dict, ...], other: tuple[dict, ...]) -> bool:
+    """A new GAN leaves the arms of diffusion as they are."""
+    generator = other[0].get("generator") if other else None
+    return generator is None or generator in find_arm(cells[0]["arm"]).generators
+
+
+def _mixing_params(cells: tuple[dict, ...]) -> tuple[str, ...]:
+    arm = find_arm(cells[0]["arm"])
+    if not arm.adds:
+        return ()
+    return ("classifier.mixing", *MIXING, *(STREAM + arm.generators if arm.streams else ()))
 
 
 LEARNING = ("labels.names", "groups", "compute", "data.crop", "data.remove_hair",
@@ -70,6 +115,7 @@ QUOTA    = tuple(f"generation.{key}" for key in ("images", "over_generation", "c
 ASKING   = tuple(f"curation.review.{key}"               # of people, before and after the notebook, and not by it
                  for key in ("images", "real", "which", "acceptance", "raters", "show_label", "seed"))
 MIXING   = ("diffusion.resampling.classifier",)         # of the same table, but it is for classifiers
+STREAM   = ("groups", "generation")                     # besides the generator's own section: what draws while a classifier trains
 
 
 STAGES = {stage.name: stage for stage in (
@@ -87,6 +133,7 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda",),
         writes   = (),
         params   = (*LEARNING, "diffusion.tokens"),
+        chunks   = _per_fold,
         hidden   = MIXING,
         section  = "diffusion.tokens",
         gpu      = True,
@@ -97,6 +144,7 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda", "02_textual_inversion"),
         writes   = (),
         params   = (*LEARNING, "diffusion.lora"),
+        chunks   = _per_fold,
         hidden   = MIXING,
         section  = "diffusion.lora",
         gpu      = True,
@@ -107,6 +155,7 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda",),
         writes   = (),
         params   = ("labels.names", "compute", "data.remove_hair", "gan"),
+        chunks   = _per_fold,
         section  = "gan",
         gpu      = True,
     ),
@@ -139,17 +188,22 @@ STAGES = {stage.name: stage for stage in (
     Stage(
         name     = "07_classifier",
         question = "How well does a classifier do with each arm?",
-        reads    = ("01_eda",),
+        reads    = ("01_eda", "02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation"),
         writes   = ("predictions",),
         params   = ("labels.classes", "labels.names", "labels.positive", "classifier", "compute", "data.image_size", "data.crop",
-                    "data.remove_hair"),
+                    "data.remove_hair", "split.seed", *MIXING, *STREAM, "gan", "diffusion.base", "diffusion.prompts",
+                    "diffusion.image_size", "diffusion.flips"),
         chunks   = _classifier,
-        hidden   = ("classifier.arms", "classifier.architectures", "classifier.seeds", "classifier.chunk_size"),
+        needs    = _mixed,
+        takes    = _own_generator,
+        hidden   = ("classifier.arms", "classifier.architectures", "classifier.seeds", "classifier.chunk_size", "classifier.learning_curve",
+                    "classifier.mixing", "groups", "generation", "gan", "diffusion"),
+        also     = _mixing_params,
         gpu      = True,
     ),
     Stage(
         name     = "08_ablations",
-        question = "What did every single training give?",
+        question = "What does each arm change, for whom, and at what cost?",
         reads    = ("07_classifier",),
         writes   = (),
         params   = ("statistics", "labels.positive", "groups"),
@@ -157,13 +211,14 @@ STAGES = {stage.name: stage for stage in (
     Stage(
         name     = "09_statistics",
         question = "Does it help, for whom, and how sure can we be?",
-        reads    = ("07_classifier",),
+        reads    = ("01_eda", "02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
+                    "08_ablations"),                    # all but 07 for the report of the whole study
         writes   = (),
-        params   = ("statistics", "labels.positive", "groups"),
+        params   = ("statistics", "labels.positive", "labels.conditions", "groups", "data.sources"),
     ),
     Stage(
         name     = "10_benchmarks",
-        question = "How fast are training and drawing, and how fast could they be?",
+        question = "How fast are training, drawing and searching, and how fast could they be?",
         reads    = ("01_eda",),
         writes   = (),
         params   = ("benchmarks", "diffusion", "generation", "gan", "labels.names", "groups", "compute",
@@ -182,5 +237,13 @@ STAGES = {stage.name: stage for stage in (
         assets   = ("phantom-oracle",),
         section  = "truth",
         gpu      = True,
+    ),
+    Stage(
+        name     = "12_set_distance",
+        question = "Can the test of set distances be trusted, and what does it see?",
+        reads    = ("01_eda",),
+        writes   = (),
+        params   = ("set_distance", "labels.names", "compute", "data.image_size", "data.crop", "data.remove_hair"),
+        section  = "set_distance",
     ),
 )}

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lib.classify.pool import Block, Pool, real_pool
+
 CLASSES = ["red", "green", "blue"]
 
 
@@ -41,7 +43,36 @@ def toy() -> Toy:
     return make_toy()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toys():
     """Toys of any size: `toys(count=…, size=…, seed=…)`."""
     return make_toy
+
+
+def add_generated(pool: Pool, count: int = 40, *, seed: int = 1, group: str | None = "dark", key: str | None = "6", labels=CLASSES) -> Pool:
+    """The pool with drawn pictures of the toy problem added, as a curated set would be."""
+    rng = np.random.default_rng(seed)
+    labels, size = rng.choice(labels, count), pool.real.shape[1]
+    pixels = rng.integers(0, 160, (count, size, size, 3), dtype=np.uint8)
+    for k, name in enumerate(CLASSES):
+        pixels[labels == name, :, :, k] += 60
+    block = Block(pixels, labels.tolist(), [key] * count, [group] * count)
+    return pool.with_block(block)
+
+
+@pytest.fixture(scope="session")
+def generated():
+    """Adds drawn pictures to a pool: `generated(pool, count=…, group=…)`."""
+    return add_generated
+
+
+@pytest.fixture
+def small() -> Toy:
+    """Fewer and smaller pictures, for what has to be trained often."""
+    return make_toy(count=80, size=16)
+
+
+@pytest.fixture
+def mixed(small) -> Pool:
+    """Real training images of the small toy and 40 drawn ones, all of them dark."""
+    return add_generated(real_pool(small.samples, small.pixels))

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from lib import files
 from lib.classify.grid import Cell
+from lib.classify.pool import real_pool
 from lib.classify.train import train_cell
 from lib.study import Classifier, Compute
 
@@ -50,7 +51,8 @@ def main(folder: Path, data: Path, kind: str, moment: int) -> None:
         files._to_disk = fsync
     pixels, samples = np.load(data / "pixels.npy", mmap_mode="r"), pd.read_parquet(data / "samples.parquet")
     compute = Compute(device="cpu", threads=1)
-    train_cell(CELL, pixels, samples, ["red", "green", "blue"], OPTIONS, folder=folder, compute=compute, fingerprint="x", progress=progress)
+    train_cell(CELL, real_pool(samples, pixels), ["red", "green", "blue"], OPTIONS, folder=folder, compute=compute, fingerprint="x",
+               progress=progress)
 
 
 if __name__ == "__main__":

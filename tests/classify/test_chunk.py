@@ -4,6 +4,7 @@ import pytest
 
 from lib.classify.chunk import join_histories, join_predictions, run_cells, summarise
 from lib.classify.grid import Cell
+from lib.classify.pool import real_pool
 from lib.study import Classifier, Compute, Labels
 
 CELLS = [Cell("real", "small_cnn", seed) for seed in (0, 1)]
@@ -11,8 +12,8 @@ CELLS = [Cell("real", "small_cnn", seed) for seed in (0, 1)]
 
 def run(toy, folder, positive=(), **options):
     labels = Labels(classes={name: [name] for name in toy.classes}, positive=list(positive))
-    return run_cells(CELLS, toy.pixels, toy.samples, labels, Classifier(**{"epochs": 2, "batch_size": 16, **options}), folder=folder,
-                     compute=Compute(device="cpu", threads=1), fingerprint="x")
+    return run_cells(CELLS, real_pool(toy.samples, toy.pixels), labels, Classifier(**{"epochs": 2, "batch_size": 16, **options}),
+                     folder=folder, compute=Compute(device="cpu", threads=1), fingerprint="x")
 
 
 def test_the_summary_says_how_much_of_the_budget_was_run(toy, tmp_path):

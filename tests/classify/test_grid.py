@@ -46,6 +46,33 @@ def test_an_id_is_readable_and_fixed():
     assert chunk.cells[1].name == "real-small_cnn-seed1"
 
 
+def test_the_learning_curve_adds_cells_of_arm_real_and_changes_no_other():
+    plain = Classifier(arms=["real", "classical"], seeds=[0, 1], chunk_size=2)
+    curved = Classifier(arms=["real", "classical"], seeds=[0, 1], chunk_size=2, learning_curve=[0.25, 1, 2])
+    before, after = {chunk.id for chunk in chunks(plain)}, chunks(curved)
+    assert [chunk.id for chunk in after[:2]] == [chunk.id for chunk in chunks(plain)]
+    new = [cell for chunk in after if chunk.id not in before for cell in chunk.cells]
+    assert new == [Cell("real", "small_cnn", seed, fraction) for fraction in (0.25, 2.0) for seed in (0, 1)]
+    assert new[0].name == "real-small_cnn-fraction0.25-seed0"
+    assert new[0].record() == {"arm": "real", "architecture": "small_cnn", "seed": 0, "fraction": 0.25}
+
+
+def test_every_fold_has_the_whole_grid():
+    options = Classifier(arms=["real"], seeds=[0, 1], chunk_size=2, learning_curve=[0.5])
+    found = chunks(options, folds=3)
+    assert len({chunk.id for chunk in found}) == len(found) == 6
+    assert {(cell.fold, cell.fraction, cell.seed) for chunk in found for cell in chunk.cells} == {
+        (fold, fraction, seed) for fold in (1, 2, 3) for fraction in (0.5, 1.0) for seed in (0, 1)}
+    assert all(len({(cell.fold, cell.fraction) for cell in chunk.cells}) == 1 for chunk in found)
+    assert {chunk.id for chunk in chunks(options)}.isdisjoint(chunk.id for chunk in found)
+    assert Cell("real", "small_cnn", 0, fold=2).name == "real-small_cnn-fold2-seed0"
+
+
+def test_a_switch_stands_in_the_name():
+    cell = Cell("diffusion_curated+ratio=0.5", "small_cnn", 3)
+    assert cell.name == "diffusion_curated+ratio=0.5-small_cnn-seed3" and Cell(**cell.record()) == cell
+
+
 def test_unknown_names_list_the_known_ones():
     with pytest.raises(ValueError, match=r"'reel'; did you mean real\? known: real, classical, oversampled"):
         cells(Classifier(arms=["reel"]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lib.classify.grid import Cell
+from lib.classify.pool import real_pool
 from lib.classify.train import train_cell
 from lib.study import Classifier, Compute
 
@@ -19,7 +20,7 @@ class StoppedError(Exception):
     """Stands for a run that ends without warning."""
 
 
-def run(toy, folder, stop_after=None, arm="classical", said=None, **options):
+def run(toy, folder, stop_after=None, arm="classical", said=None, pool=None, **options):
     """Train; raise StoppedError after epoch `stop_after`; returns the first step that was taken."""
     taken = []
 
@@ -30,7 +31,8 @@ def run(toy, folder, stop_after=None, arm="classical", said=None, **options):
 
     options = Classifier(**{"epochs": 5, "batch_size": 16, "patience": 10, **options})
     cell, say = Cell(arm, options.architectures[0], 0), said.append if said is not None else None
-    train_cell(cell, toy.pixels, toy.samples, toy.classes, options, folder=folder, compute=CPU, fingerprint="x", progress=progress, say=say)
+    train_cell(cell, pool or real_pool(toy.samples, toy.pixels), toy.classes, options, folder=folder, compute=CPU, fingerprint="x",
+               progress=progress, say=say)
     return taken[0]
 
 
@@ -95,4 +97,14 @@ def test_a_network_with_dropout_resumes_bit_equal(toys, tmp_path):
         run(toy, tmp_path / "killed", stop_after=1, **options)
     assert run(toy, tmp_path / "killed", **options) > 1
     run(toy, tmp_path / "whole", **options)
+    assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("switches", ["range+minority+mixup+pretrain+adversarial", "replace+ramp"])
+def test_every_way_of_mixing_resumes_bit_equal(small, mixed, tmp_path, switches):
+    options = {"arm": f"diffusion_curated+{switches}", "pool": mixed, "epochs": 3}
+    with pytest.raises(StoppedError):
+        run(small, tmp_path / "killed", stop_after=2, **options)
+    assert run(small, tmp_path / "killed", **options) > 1
+    run(small, tmp_path / "whole", **options)
     assert_same_outcome(tmp_path / "killed", tmp_path / "whole")

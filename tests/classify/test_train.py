@@ -1,18 +1,25 @@
 """Training: it learns, twice the same, finished cells are recognised, test rows stay unseen, failures are explained."""
 
+import errno
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 
+from lib.classify import fit
+from lib.classify.arms import find_arm
 from lib.classify.calibrate import calibrate
-from lib.classify.fit import best_epoch
+from lib.classify.feed import Feed
+from lib.classify.fit import best_epoch, learning_rate_share, losses_by_cell
 from lib.classify.grid import Cell
 from lib.classify.images import predict_logits
 from lib.classify.models import build_model
+from lib.classify.pool import Block, real_pool
 from lib.classify.predict import predict
-from lib.classify.sampling import Plan
+from lib.classify.sampling import Plan, plan_arm
 from lib.classify.train import cell_fingerprint, train_cell
 from lib.study import Augmentation, Classifier, Compute, Threshold
 from lib.tables import write_table
@@ -25,8 +32,8 @@ REAL = Cell("real", "small_cnn", 0)
 def train(toy, folder, cell=REAL, compute=CPU, fingerprint="x", said=None, progress=None, **options):
     options = Classifier(**{"epochs": 2, "batch_size": 16, **options})
     say = said.append if said is not None else None
-    return train_cell(cell, toy.pixels, toy.samples, toy.classes, options, folder=folder, compute=compute, fingerprint=fingerprint, say=say,
-                      progress=progress)
+    return train_cell(cell, real_pool(toy.samples, toy.pixels), toy.classes, options, folder=folder, compute=compute,
+                      fingerprint=fingerprint, say=say, progress=progress)
 
 
 def assert_equal_weights(first, second):
@@ -100,7 +107,7 @@ def test_every_step_draws_its_own_changes(toy, tmp_path, monkeypatch):
         drawn.append(float(torch.rand(1, generator=generator)))
         return images
 
-    monkeypatch.setattr("lib.classify.fit.augment", listen)
+    monkeypatch.setattr("lib.classify.feed.augment", listen)
     train(toy, tmp_path, Cell("classical", "small_cnn", 0))
     assert len(drawn) > 6 and len(set(drawn)) == len(drawn)
 
@@ -163,7 +170,7 @@ def test_another_configuration_or_a_damaged_file_is_said_and_trained_again(toy, 
 
 def test_the_fingerprint_follows_the_training_data_only(toy):
     def mark(samples):
-        return cell_fingerprint(REAL, toy.pixels, samples, toy.classes, Classifier(), CPU, "x")
+        return cell_fingerprint(REAL, real_pool(samples, toy.pixels), toy.classes, Classifier(), CPU, "x")
 
     for split, differs in (("train", True), ("validation", True), ("test", False)):
         for column, value in (("label", "green"), ("group", "new"), ("sha256", "1" * 64)):
@@ -215,3 +222,118 @@ def test_the_record_is_plain_json_with_a_row_per_epoch(toy, tmp_path):
     assert [row["epoch"] for row in record["history"]] == [1, 2] and record["history"][0]["auroc"] is None
     assert trained.history["auroc"].isna().all() and train(toy, tmp_path).history["auroc"].isna().all()
     assert set(trained.history) == {"epoch", "learning_rate", "train_loss", "validation_loss", "macro_f1", "auroc"}
+
+
+# ── arms with generated images ───────────────────────────────────────────────────────────────────────────────────────
+
+def mix(pool, folder, arm, said=None, stream=None, progress=None, **options):
+    options = Classifier(**{"epochs": 2, "batch_size": 16, **options})
+    return train_cell(Cell(arm, "small_cnn", 0), pool, ["red", "green", "blue"], options, folder=folder, compute=CPU, fingerprint="x",
+                      say=said.append if said is not None else None, stream=stream, progress=progress)
+
+
+def test_a_share_of_nothing_trains_the_network_of_real_images(small, mixed, tmp_path):
+    assert_equal_weights(train(small, tmp_path / "real"), mix(mixed, tmp_path / "mixed", "diffusion_curated+ratio=0"))
+
+
+def test_a_head_without_weight_changes_nothing_and_one_with_weight_does(mixed, tmp_path):
+    plain, idle, working = (mix(mixed, tmp_path / name, f"diffusion_curated{name}") for name in ("", "+adversarial=0", "+adversarial=2"))
+    assert_equal_weights(plain, idle)
+    assert plain.history["train_loss"].tolist() != working.history["train_loss"].tolist()
+    assert set(torch.nn.Module.state_dict(plain.model)) == set(working.model.state_dict())
+
+
+def test_after_a_pretraining_the_rate_is_a_tenth_and_patience_waits_for_it(mixed, tmp_path):
+    trained = mix(mixed, tmp_path, "diffusion_curated+pretrain=0.5", epochs=4, patience=1, learning_rate=1e-3)
+    per_epoch = trained.budget // 4
+    rates = [learning_rate_share(step, steps=trained.budget, alone=2 * per_epoch) for step in range(trained.budget)]
+    told = [1e-3 * rates[(epoch + 1) * per_epoch - 1] for epoch in range(len(trained.history))]
+    assert trained.history["learning_rate"].tolist() == pytest.approx(told)
+    assert max(rates[:2 * per_epoch]) == 1 and max(rates[2 * per_epoch:]) == pytest.approx(0.1)
+    assert len(trained.history) >= 3                                    # it does not stop before real images were shown
+
+
+def test_blended_images_are_the_two_pictures_in_their_shares(mixed):
+    options = Classifier(batch_size=16, mixing={"mixup": 0.4})
+    arm = find_arm("diffusion_curated+mixup")
+    plan = plan_arm("diffusion_curated+mixup", mixed, ["red", "green", "blue"], options, {})
+    chosen = plan.batches(0, 0)[0]
+    batch = Feed(plan, mixed, arm, options, 0, Accelerator(cpu=True)).batch(5, chosen)
+    places, partners, shares = plan.mix.partners(chosen, 5, 0)
+    assert 0 < len(places) < 16
+    expected = mixed.pixels[plan.rows[chosen]].astype(float)
+    real = shares[:, None, None, None]
+    expected[places] = (1 - real) * expected[places] + real * mixed.pixels[plan.rows[partners]]
+    assert np.abs(batch.images.permute(0, 2, 3, 1).numpy() * 255 - expected).max() < 1e-3
+    assert batch.added.numpy()[places] == pytest.approx(1 - shares) and not np.delete(batch.added.numpy(), places).any()
+
+
+class Stub:
+    """A stream whose blocks follow from the epoch; remembers which losses it was given."""
+
+    def __init__(self):
+        self.given = {}
+
+    def block(self, epoch, losses):
+        self.given[epoch] = dict(losses)
+        rng = np.random.default_rng(epoch)
+        return Block(rng.integers(0, 255, (12, 16, 16, 3), dtype=np.uint8), ["blue"] * 12, ["6"] * 12, ["dark"] * 12)
+
+
+def test_a_stream_is_asked_before_every_epoch_with_the_losses_of_the_one_before(small, mixed, tmp_path):
+    stub, whole = Stub(), tmp_path / "whole"
+    trained = mix(mixed, whole, "diffusion_curated+hybrid", stream=stub, epochs=3)
+    assert list(stub.given) == [0, 1, 2] and not stub.given[0]
+    rows = small.samples[small.samples["split"] == "validation"]
+    cells = {(label, None if pd.isna(key) else key) for label, key in zip(rows["label"], rows["group"], strict=True)}
+    assert cells - {(label, None) for label in small.classes} <= set(stub.given[1]) and stub.given[1] != stub.given[2]
+    again = Stub()
+
+    def stop(step, steps, row):
+        if row and row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mix(mixed, tmp_path / "broken", "diffusion_curated+hybrid", stream=again, epochs=3, progress=stop)
+    resumed = Stub()
+    assert_equal_weights(trained, mix(mixed, tmp_path / "broken", "diffusion_curated+hybrid", stream=resumed, epochs=3))
+    assert resumed.given == {2: stub.given[2]}
+    for arm, stream in (("diffusion_curated+hybrid", None), ("diffusion_curated", stub)):
+        with pytest.raises(ValueError, match="an arm that draws while it trains needs a stream, and no other arm takes one"):
+            mix(mixed, tmp_path, arm, stream=stream)
+
+
+def test_losses_by_cell_are_means_by_tone_and_by_group():
+    rows = pd.DataFrame({"label": ["a", "a", "a", "b"], "tone": pd.array([6, 5, None, None], dtype="Int8"),
+                         "group": ["V–VI", "V–VI", "V–VI", None]})
+    assert losses_by_cell(rows, np.array([1.0, 2.0, 6.0, 4.0])) == {("a", "6"): 1, ("a", "5"): 2, ("a", "V–VI"): 3, ("b", None): 4}
+
+
+def test_the_fingerprint_follows_the_generated_images_and_the_switches_that_are_on(mixed, generated, small):
+    def mark(arm="diffusion_curated", pool=mixed, shares=None, **mixing):
+        return cell_fingerprint(Cell(arm, "small_cnn", 0), pool, small.classes, Classifier(mixing=mixing), CPU, "x", shares or {})
+
+    assert mark() == mark(mixup=0.3) and mark("diffusion_curated+mixup") != mark("diffusion_curated+mixup", mixup=0.3)
+    assert mark() != mark(shares={"6": 0.3}) and mark() != mark("diffusion_random")
+    assert mark() != mark(pool=generated(real_pool(small.samples, small.pixels), count=39))
+    real = real_pool(small.samples, small.pixels)
+    assert mark("real", real) == mark("real", real, shares={"6": 0.3}, mixup=0.3)
+
+
+@pytest.mark.parametrize("place", ["lib.classify.fit.save_checkpoint", "lib.classify.train.save_cell"])
+def test_a_full_disk_is_said_with_what_stays(small, tmp_path, monkeypatch, place):
+    right, calls = fit.save_checkpoint, []
+
+    def full(folder, *given, **more):
+        calls.append(1)
+        if place.endswith("save_cell") or len(calls) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return right(folder, *given, **more)
+
+    monkeypatch.setattr(place, full)
+    with pytest.raises(OSError, match=r"classifier: the disk is full after epoch 2\. The checkpoint of epoch [12] stays in "):
+        train(small, tmp_path)
+    monkeypatch.undo()
+    steps = []
+    assert not train(small, tmp_path, progress=lambda step, of, row: steps.append(step)).reused
+    assert not steps or min(steps) > 1                                  # nothing that was saved is trained again

@@ -200,6 +200,23 @@ def test_identical_images_are_one_cluster_and_leave_training_when_a_judge_has_th
     assign_splits(intake.samples, {"train": 0.7, "validation": 0.15, "test": 0.15}, 0, test_only=["judge"])
 
 
+def test_the_reserve_holds_nobody_that_another_source_has(tmp_path, builders):
+    own, kept, judge = (builders["build_class_folders"](tmp_path / name, {"a": 3, "b": 3}, first_seed=seed)
+                        for name, seed in (("own", 0), ("kept", 7_000), ("judge", 9_000)))
+    (kept / "a" / "001.jpg").write_bytes((own / "a" / "000.jpg").read_bytes())
+    (kept / "b" / "002.jpg").write_bytes((judge / "b" / "000.jpg").read_bytes())
+    folders = {"kept": ("image_folder", kept), "own": ("image_folder", own), "judge": ("image_folder", judge)}
+    intake = bring(folders, AB, options={"kept": {"role": "reserve"}, "judge": {"role": "test_only"}})
+    fates = {row.image_id: (row.kind, row.reason) for row in intake.quarantine.itertuples()}
+    assert fates == {
+        "kept/a/001.jpg": ("excluded", "its patient or an identical image is in a source that is not kept in reserve (own, judge)"),
+        "kept/b/002.jpg": ("excluded", "its patient or an identical image is in a test-only source (judge)"),
+    }
+    splits = assign_splits(intake.samples, {"train": 0.5, "validation": 0.5, "test": 0}, 0, test_only=["judge"], reserve=["kept"])
+    assert splits.groupby(intake.samples["dataset"]).nunique().to_dict() == {"judge": 1, "kept": 1, "own": 2}
+    assert (splits == "reserve").sum() == 4
+
+
 def folder_with_tables(folder, builders, *tables):
     """One folder of twelve images and a table t<n>.csv for each list of (image, label, patient, group)."""
     for i in range(12):

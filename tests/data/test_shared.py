@@ -97,6 +97,7 @@ def test_order_of_right():
     sources = [Source(dataset="ham10000", name=name, role=role) for name, role in
                (("x", "development"), ("y", "test_only"), ("z", "development"), ("w", "test_only"))]
     assert by_right(sources) == ["y", "w", "x", "z"]
+    assert by_right([sources[0].model_copy(update={"role": "reserve"}), *sources[1:]]) == ["y", "w", "z", "x"]
 
 
 @pytest.mark.parametrize(("look", "dx", "kind"), [("", "nv", "refused"), (None, "nv", "missing"), (1, "df", "excluded")])

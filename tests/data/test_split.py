@@ -136,11 +136,24 @@ def test_test_only_sources_are_test_and_do_not_count():
         assign_splits(clustered(frame), SHARES, 0, test_only=["judge"])
 
 
+def test_the_reserve_is_kept_back_and_does_not_count():
+    frame = people([(f"p{n}", f"l{n}", f"s{n}", "ab"[n % 2], "x") for n in range(140)])
+    frame["dataset"] = ["judge" if n < 20 else "kept" if n < 60 else "own" for n in range(140)]
+    splits = assign_splits(clustered(frame), SHARES, 0, test_only=["judge"], reserve=["kept"])
+    assert (splits[:20] == "test").all() and (splits[20:60] == "reserve").all() and "reserve" not in set(splits[60:])
+    alone = assign_splits(clustered(frame[60:]), SHARES, 0)
+    assert splits[60:].equals(alone)                                          # the others are dealt as if there were no reserve
+    frame.loc[30, "patient_id"] = "p100"
+    with pytest.raises(DataError, match=r"1 patients have images both in a reserve and in another source \(p100\).*nobody new"):
+        assign_splits(clustered(frame), SHARES, 0, test_only=["judge"], reserve=["kept"])
+
+
 def test_a_class_that_only_the_judges_have_is_an_error():
     frame = people([(f"p{n}", f"l{n}", f"s{n}", "abc"[n % 3], "x") for n in range(90)])
     frame["dataset"] = np.where(frame["label"] == "c", "judge", "own")
-    with pytest.raises(DataError, match="class 'c': its 0 images for learning come from 0 patients"):
-        assign_splits(clustered(frame), SHARES, 0, test_only=["judge"])
+    for role in ("test_only", "reserve"):
+        with pytest.raises(DataError, match="class 'c': its 0 images for learning come from 0 patients"):
+            assign_splits(clustered(frame), SHARES, 0, **{role: ["judge"]})
 
 
 @pytest.mark.parametrize("shares", [{"train": 0.5}, {"train": 0.5, "dev": 0.5}, {}])

@@ -51,13 +51,25 @@ def test_new_images_follow_their_patient_and_strangers_are_ignored(frame, tmp_pa
     assert reuse_splits(frame, tmp_path / "s.csv")[0].equals(frame["split"])
 
 
+def test_a_reserve_needs_no_rows_and_a_file_may_keep_one_back(frame, tmp_path):
+    kept = frame.assign(dataset=["kept" if n >= 36 else "own" for n in range(40)])
+    frame[:36][["image_id", "split"]].to_csv(tmp_path / "s.csv", index=False)
+    splits = reuse_splits(kept, tmp_path / "s.csv", reserve=["kept"])[0]
+    assert splits[:36].equals(frame["split"][:36]) and set(splits[36:]) == {"reserve"}
+    with pytest.raises(DataError, match=r"4 images of reserve sources are in another split \(first: i36\)"):
+        reuse_splits(kept, written(tmp_path, frame[["image_id", "split"]].to_csv(index=False)), reserve=["kept"])
+    named = frame.assign(split=["reserve" if n >= 36 else split for n, split in enumerate(frame["split"])])
+    write_splits(named, tmp_path / "t.csv")
+    assert reuse_splits(frame, tmp_path / "t.csv")[0].tolist() == named["split"].tolist()
+
+
 def test_errors_name_the_fault(frame, tmp_path):
     def fails(message, text, **options):
         with pytest.raises(DataError, match=message):
             reuse_splits(frame, written(tmp_path, text), **options)
 
     lines = ["image_id,split", *[f"{row.image_id},{row.split}" for row in frame.itertuples()]]
-    fails(r"unknown split 'dev'; expected train, validation, test", "\n".join(lines).replace("validation", "dev"))
+    fails(r"unknown split 'dev'; expected train, validation, test, reserve", "\n".join(lines).replace("validation", "dev"))
     fails(r"expected the columns split and one of image_id.*it has name, part", "name,part\na,b\n")
     fails(r"says nothing about 2 of 40 images \(first: i00\)", "\n".join([lines[0], *lines[3:]]))
     other = "test" if frame["split"].iloc[0] != "test" else "train"

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report.ablations import MEAN, comparison_table, plot_runs
-from lib.report.ablations_words import describe_comparison, describe_grid, describe_runs
+from lib.report.ablations import MEAN, comparison_table, mixing_table, plot_runs, worth_by_class
+from lib.report.ablations_words import describe_comparison, describe_grid, describe_mixing, describe_runs
 
 pytestmark = pytest.mark.filterwarnings("error")
 NASTY = "<script>a_b*c$x^2$ \\alpha & 日本"
 NAN = float("nan")
 FEW = "not estimable: 12 positives, needs 20"
+AGAINST = {"real": {"more": "real"}}
 
 
 def study(arms=("real", "more"), networks=("small_cnn",), seeds=(0, 1, 2), groups=("all", "V–VI"), metrics=("auroc",), step=0.1):
@@ -34,7 +35,8 @@ def study(arms=("real", "more"), networks=("small_cnn",), seeds=(0, 1, 2), group
 
 def test_table_has_a_row_per_arm_and_network_in_the_studys_order():
     _, estimates, changes, worst = study(("real", NASTY), ("resnet18", "small_cnn"), metrics=("auroc", "macro_f1"))
-    table = comparison_table(estimates, changes, worst, metric="macro_f1", metrics=["auroc", "macro_f1"], arms=["real", NASTY])
+    table = comparison_table(estimates, changes, worst, metric="macro_f1", metrics=["auroc", "macro_f1"], arms=["real", NASTY],
+                             against={"real": {NASTY: "real"}})
     assert list(table.columns) == ["arm", "network", "trainings", "macro F1", "difference from real", "worst group",
                                    "AUROC (mean over classes)"]
     assert table["arm"].tolist() == ["real"] * 3 + [NASTY] * 3 and table["network"].tolist() == [MEAN, "resnet18", "small_cnn"] * 2
@@ -45,11 +47,60 @@ def test_table_has_a_row_per_arm_and_network_in_the_studys_order():
 
 def test_table_of_one_arm_without_groups_and_of_the_not_estimable():
     _, estimates, changes, worst = study(("real",), groups=("all",))
-    table = comparison_table(estimates, changes, worst, metric="auroc", metrics=["auroc"], arms=["real"])
+    table = comparison_table(estimates, changes, worst, metric="auroc", metrics=["auroc"], arms=["real"], against={"real": {}})
     assert table.to_dict("records") == [{"arm": "real", "trainings": 3, "AUROC (mean over classes)": "0.500 (0.450–0.550)"}]
     _, estimates, changes, worst = (frame.assign(value=NAN, low=NAN, high=NAN, note=FEW) if "low" in frame else frame for frame in study())
-    table = comparison_table(estimates, changes, worst, metric="auroc", metrics=["auroc"], arms=["real", "more"])
+    table = comparison_table(estimates, changes, worst, metric="auroc", metrics=["auroc"], arms=["real", "more"], against=AGAINST)
     assert table.iloc[1].tolist() == ["more", 3] + ["not estimable"] * 3
+
+
+def test_table_holds_each_arm_against_all_its_baselines():
+    _, estimates, changes, worst = study(("real", "classical", "drawn", "by chance"), groups=("all",))
+    among = changes.assign(baseline="classical", value=0.2, low=0.1, high=0.3)
+    chance = changes[changes["arm"] == "drawn"].assign(baseline="by chance", value=-0.1, low=-0.2, high=0.0)
+    against = {"real": {arm: "real" for arm in ("classical", "drawn", "by chance")}, "classical": {"drawn": "classical"},
+               "its random subset": {"drawn": "by chance"}}
+    table = comparison_table(estimates, pd.concat([changes, among, chance]), worst, metric="auroc", metrics=["auroc"],
+                             arms=["real", "classical", "drawn", "by chance"], against=against).set_index("arm")
+    assert table.loc["drawn"].tolist()[2:] == ["0.200 (0.150–0.250)", "0.200 (0.100–0.300)", "−0.100 (−0.200 to 0.000)"]
+    assert table["difference from classical"].tolist() == ["–", "baseline", "0.200 (0.100–0.300)", "–"]
+    assert table["difference from its random subset"].tolist() == ["–", "–", "−0.100 (−0.200 to 0.000)", "–"]
+
+
+def mixed(groups=("all", "V–VI")):
+    """Three ways of mixing: one better for everybody, one of two switches against both of its parents, told from neither."""
+    rows = [("drawn+mixup", "drawn", 0.1, 0.02), ("drawn+ramp", "drawn", 0.0, 0.05), ("drawn+ramp+mixup", "drawn+mixup", -0.02, 0.05),
+            ("drawn+ramp+mixup", "drawn+ramp", 0.01, 0.05)]
+    return pd.DataFrame([(arm, baseline, "small_cnn", "auroc", group, value, value - reach * (1 + 5 * (group != "all")),
+                          value + reach * (1 + 5 * (group != "all")), "") for arm, baseline, value, reach in rows for group in groups],
+                        columns=["arm", "baseline", "architecture", "metric", "group", "value", "low", "high", "note"])
+
+
+def test_each_way_of_mixing_is_a_row():
+    table = mixing_table(mixed())
+    assert table.columns.tolist() == ["arm", "against", "everybody", "V–VI"] and len(table) == 4
+    assert table.iloc[0].tolist() == ["drawn+mixup", "drawn", "0.100 (0.080–0.120)", "0.100 (−0.020 to 0.220)"]
+    assert table["against"].tolist() == ["drawn", "drawn", "drawn+mixup", "drawn+ramp"]
+
+
+def test_worth_by_class_keeps_the_order_of_arms_classes_and_groups():
+    rows = [(arm, name, group, f"{arm} {name} {group}")
+            for arm in ("z", "a") for name in ("nevus", "melanoma") for group in ("V–VI", "I–II")]
+    table = worth_by_class(pd.DataFrame(rows, columns=["arm", "class", "group", "worth, in collected images"]))
+    assert table.columns.tolist() == ["arm", "class", "V–VI", "I–II"] and table["arm"].tolist() == ["z", "z", "a", "a"]
+    assert table.iloc[1].tolist() == ["z", "melanoma", "z melanoma V–VI", "z melanoma I–II"]
+
+
+def test_mixing_in_words():
+    assert describe_mixing(mixed(), ["other+ramp"]) == [
+        "drawn+mixup against drawn, by the intervals: better for everybody; not to be told apart for V–VI.",
+        "Not to be told from drawn, for everybody or any group: drawn+ramp.",
+        "Not to be told from drawn+mixup, for everybody or any group: drawn+ramp+mixup.",
+        "Not to be told from drawn+ramp, for everybody or any group: drawn+ramp+mixup.",
+        "What the mixing of other+ramp does cannot be seen: no arm without it was trained."]
+    assert "worse for everybody" in describe_mixing(mixed().assign(metric="brier"))[0]
+    assert describe_mixing(mixed().assign(value=NAN, note=FEW))[-1].startswith("Not estimable for anybody: drawn+mixup")
+    assert describe_mixing(mixed().iloc[:0]) == ["No arm of this study mixes generated images in a way of its own."]
 
 
 def lines(figure, gid):
@@ -139,11 +190,18 @@ def test_not_estimable_in_words():
         "AUROC (mean over classes) for everybody is not estimable (12 positives, needs 20).",
         "Everybody: not estimable (12 positives, needs 20).",
     ]
-    assert describe_comparison(changes) == ["More against real, everybody, by the intervals: nothing is estimable."]
+    assert describe_comparison(changes) == ["Not estimable against real in any measure: more."]
+
+
+def test_arms_that_no_measure_tells_apart_share_a_sentence():
+    _, _, changes, _ = study(("real", "a", "b", "c"), groups=("all",), metrics=("auroc", "brier"), step=0.02)
+    assert describe_comparison(changes) == [
+        "c against real, everybody, by the intervals: better in AUROC (mean over classes); worse in Brier score.",
+        "Not to be told from real for everybody in any of 2 measures: a and b."]
 
 
 def test_lower_is_better_where_the_measure_says_so():
     runs, estimates, changes, _ = study(metrics=("brier", "auroc"))
     assert describe_comparison(changes) == [
-        "More against real, everybody, by the intervals: better in AUROC (mean over classes); worse in Brier score."]
+        "more against real, everybody, by the intervals: better in AUROC (mean over classes); worse in Brier score."]
     assert "more is worse than real" in describe_runs(runs, estimates, changes, metric="brier")[2]

@@ -26,7 +26,7 @@ def test_rows_are_aligned_whatever_their_order(predictions):
         np.testing.assert_array_equal(p, other.probabilities[run])
         part = predictions[(predictions["arm"] == run[0]) & (predictions["seed"] == run[2])]
         np.testing.assert_array_equal(p, part[["p_0", "p_1", "p_2"]].to_numpy())
-    assert one.thresholds["real", "small_cnn", 0] == 0.4
+    assert one.thresholds["real", "small_cnn", 0].tolist() == [0.4] * 270
 
 
 def test_only_clean_test_rows_count(predictions):
@@ -34,7 +34,18 @@ def test_only_clean_test_rows_count(predictions):
     distorted = predictions.assign(condition="blur", p_0=np.nan)
     whole = pd.concat([predictions, other, distorted])
     assert len(read_predictions(whole, CLASSES).y_true) == 270
-    refuse(predictions.assign(split="validation"), "no row with split test and condition clean")
+    refuse(predictions.assign(split="validation"), "no row with split test, condition clean and training fraction 1")
+
+
+def test_other_fractions_of_the_training_patients_do_not_count(predictions):
+    half = predictions[predictions["arm"] == "real"].assign(train_fraction=0.5, p_0=1.0, p_1=0.0, p_2=0.0)
+    whole = pd.concat([half, predictions])
+    read = read_predictions(whole, CLASSES)
+    for run, p in read_predictions(predictions, CLASSES).probabilities.items():
+        np.testing.assert_array_equal(read.probabilities[run], p)
+    other = read_predictions(whole, CLASSES, fraction=0.5)
+    assert other.arms == ["real"] and (other.probabilities["real", "small_cnn", 0][:, 0] == 1).all()
+    refuse(predictions, "no row with split test, condition clean and training fraction 0.25", fraction=0.25)
 
 
 def test_arms_can_be_chosen_and_ordered(predictions):

@@ -127,7 +127,7 @@ def test_values_are_the_gaps_and_nulls_are_measured_image_by_image(make, metric)
     shuffled = shuffle_groups(table.cluster_ids, table.y_true, code, permutations=20, seed=7)
     def gap(groups, runs):
         values = [np.mean([MEASURES[metric](table.y_true[groups == g], table.probabilities[run][groups == g], positive=[0],
-                                            threshold=table.thresholds[run]) for run in runs]) for g in range(3)]
+                                            threshold=table.thresholds[run][groups == g]) for run in runs]) for g in range(3)]
         return max(values) - min(values)
 
     for row in found.itertuples():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -102,9 +103,9 @@ def test_a_shard_needs_only_what_draws_it():
 
 def test_stages_that_others_wait_for_go_first():
     counts = waiting(STAGES.values())
-    chain = ["01_eda", "02_textual_inversion", "03_lora", "05_generation", "06_curation"]
-    assert [counts[stage] for stage in chain] == [4, 3, 2, 1, 0]
-    assert counts["07_classifier"] == 1 and counts["11_generator_truth"] == 0
+    chain = ["01_eda", "02_textual_inversion", "03_lora", "05_generation", "06_curation", "07_classifier"]
+    assert all(counts[before] == counts[after] + 1 for before, after in itertools.pairwise(chain))
+    assert counts["07_classifier"] == 2 and counts["11_generator_truth"] == 0
     assert waiting([STAGES["03_lora"], STAGES["05_generation"]]) == {"03_lora": 1, "05_generation": 0}
 
 

@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         study = load_study(options.study, dict(parse_override(text) for text in options.param))
         if study.curation is None:
             raise StudyError(f"{options.study}: the study has no section curation, so nothing is reviewed; add it (curation: {{}})")
+        if study.split.fold_numbers:
+            raise StudyError(f"{options.study}: with split.folds each fold has a curated set, and people judge one; set split.folds to 1")
     except StudyError as error:
         print(error, file=sys.stderr)
         return 2

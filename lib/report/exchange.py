@@ -1,0 +1,161 @@
+"""What added images are worth in collected ones: the exchange rate as a table and in sentences (notebook 08).
+
+Figures are in `lib/report/exchange_figures.py`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from lib.report.comparisons import ALL, EVERYBODY, names_of_groups, title_of
+from lib.report.words import NOTHING, count, join, number, signed
+from lib.stats.exchange import REAL
+
+EVERY_CLASS = "every class"
+
+
+def exchange_table(rates: pd.DataFrame) -> pd.DataFrame:
+    """`lib.stats.exchange.exchange_rates` for reading: a row per arm and cell, "40 (22–71)" collected images or why there is no number."""
+    rows = _named(rates)
+    return pd.DataFrame({
+        "arm":              rows["arm"],
+        "class":            rows["label"],
+        "group":            rows["group"],
+        "real images":      [_known(n) for n in rows["n_real"]],
+        "added images":     [_known(n) for n in rows["n_added"]],
+        "gain":             [NOTHING if pd.isna(gain) else signed(gain) for gain in rows["gain"]],
+        "worth, in collected images": [collected(row) for row in rows.itertuples()],
+        "result":           [row.reason or row.kind for row in rows.itertuples()],
+    })
+
+
+def check_table(check: pd.DataFrame) -> pd.DataFrame:
+    """`lib.stats.exchange.check_rates` for reading: predicted from fewer images, measured with more, and whether they agree."""
+    rows = _named(check)
+    return pd.DataFrame({
+        "arm":       rows["arm"],
+        "class":     rows["label"],
+        "group":     rows["group"],
+        "predicted": [_span(row.predicted, row.predicted_low, row.predicted_high) for row in rows.itertuples()],
+        "measured":  [_span(row.measured, row.measured_low, row.measured_high) for row in rows.itertuples()],
+        "agree":     rows["agree"].astype(bool),
+    })
+
+
+def curve_table(check: pd.DataFrame) -> pd.DataFrame:
+    """`lib.stats.exchange.check_curve` for reading: how many times the images were really there, and what the curve makes of it."""
+    rows = _named(check)
+    return pd.DataFrame({
+        "class":           rows["label"],
+        "group":           rows["group"],
+        "times the images": [f"{fraction:g}" for fraction in rows["fraction"]],
+        "predicted":       [_span(row.predicted, row.low, row.high, 2) for row in rows.itertuples()],
+        "agree":           rows["agree"].astype(bool),
+    })
+
+
+def describe_exchange(rates: pd.DataFrame) -> list[str]:
+    """Per arm: what its images are worth for everybody and for each group, in which cells beyond that, and why others have no rate."""
+    if rates.empty:
+        return ["No arm adds anything to the real images, so there is nothing to exchange."]
+    if rates["reason"].str.startswith("classifier.learning_curve").all():
+        return [f"What added images are worth in collected ones is not estimable ({rates['reason'].iloc[0]}): name shares of the training "
+                "patients there, e.g. [0.25, 0.5, 0.75], and the real arm is trained on them too."]
+    rows, sentences = _named(rates), []
+    known = rows[rows["reason"] == ""]
+    for arm, part in known.groupby("arm", sort=False):
+        sentences += [_sentence(row) for row in part[part["label"] == EVERY_CLASS].itertuples()]
+        cells = part[part["label"] != EVERY_CLASS]
+        good = [f"{_whom(row)} {collected(row)}" for row in cells[cells["kind"] == "worth"].itertuples()]
+        if len(cells):
+            sentences.append(f"{arm}, class by class: of {count(len(cells), 'cell')} with a rate, {number(len(good))} "
+                             f"{'is' if len(good) == 1 else 'are'} worth something" + (f" ({join(good, 6)})" if good else "") + ".")
+    silent: dict[str, list[str]] = {}
+    for row in rows[rows["reason"] != ""].itertuples():
+        silent.setdefault(row.reason, []).append(_whom(row))
+    sentences += [f"Not estimable for {join(dict.fromkeys(cells), 6)}: {why}." for why, cells in silent.items()]
+    return [*sentences, *_shape(known)]
+
+
+def describe_check(
+    check: pd.DataFrame,                # of check_rates
+    curve: pd.DataFrame,                # of check_curve
+) -> list[str]:
+    """How often prediction and measurement agree, and which cells do not."""
+    sentences = []
+    if len(curve):
+        off = [f"{_whom(row)} at {row.fraction:g} times ({_span(row.predicted, row.low, row.high, 2)})"
+               for row in _named(curve).itertuples() if not row.agree]
+        but = f"; not for {join(off, 4)}" if off else ""
+        sentences.append("Asked what more real images are worth, the curve through fewer of them is right within its interval in "
+                         f"{number(len(curve) - len(off))} of {count(len(curve), 'case')}{but}.")
+    if len(check):
+        off = [f"{row.arm} for {_whom(row)}" for row in _named(check).itertuples() if not row.agree]
+        but = f"; not {join(off, 4)}" if off else ""
+        sentences.append(f"Of {count(len(check), 'exchange rate')} that could be both predicted and measured, "
+                         f"{number(len(check) - len(off))} {'agrees' if len(check) - len(off) == 1 else 'agree'}{but}.")
+    return sentences or ["The predicted rates could not be checked: that takes real images in reserve, and fractions over 1 in "
+                         "classifier.learning_curve."]
+
+
+def collected(row) -> str:
+    """A row's rate in collected images, "40 (22–71)"; in multiples of the images where their number is not known."""
+    if row.reason:
+        return NOTHING
+    most = row.limit - 1
+    if row.n_real:
+        return _span(row.images, row.images_low, row.images_high, most=most * row.n_real)
+    return _span(row.fraction - 1, row.low - 1, row.high - 1, 2, most=most) + " times as many"
+
+
+def _sentence(row) -> str:
+    subject = count(int(row.n_added), "added image") if row.n_added else "what it does"
+    start, worth = f"{row.arm} for {row.group}:", collected(row)
+    if row.kind == "worth":
+        return f"{start} {subject} ≈ {worth} collected ones."
+    if row.kind == "costs":
+        return f"{start} worth less than nothing, as if real images were taken away: {worth} collected ones."
+    if row.kind == "nothing shown":
+        return f"{start} worth nothing here that could be shown: {worth} collected ones."
+    return f"{start} these data cannot tell what it is worth: {worth} collected ones."
+
+
+def _shape(known: pd.DataFrame) -> list[str]:
+    """Which curve the rates were read off."""
+    cells = known.drop_duplicates(["label", "group"])
+    if not len(cells):
+        return []
+    straight = int(cells["exponent"].eq(0).sum())
+    shapes = {"linear in the logarithm of their number": straight, "an inverse power law": len(cells) - straight}
+    shown = join(f"{shape} in {number(n)} of {count(len(cells), 'cell')}" for shape, n in shapes.items() if n)
+    return [f"{title_of(known['metric'].iloc[0])} of arm {REAL} over its training images is taken as {shown}, and not believed beyond "
+            f"{number(known['limit'].max(), 0)} times the images."]
+
+
+def _span(value: float, low: float, high: float, digits: int = 0, most: float = math.inf) -> str:
+    """"40 (22–71)", "40 (22 or more)", "over 120 (60 or more)", "−20 (12 or less)"."""
+    beyond = "more than was trained" if math.isinf(most) else f"over {number(float(most), digits)}"
+    middle = beyond if value == math.inf else "less than was trained" if value == -math.inf else number(float(value), digits)
+    ends = [number(float(end), digits) for end in (low, high)]
+    if math.isinf(low) or math.isinf(high):
+        if math.isinf(low) and math.isinf(high):
+            return middle if low == high else f"{middle} (no end)"
+        return f"{middle} ({ends[0]} or more)" if high == math.inf else f"{middle} ({ends[1]} or less)"
+    return f"{middle} ({ends[0]}{' to ' if '−' in ''.join(ends) else '–'}{ends[1]})"
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Groups and classes in words."""
+    return names_of_groups(rows).assign(label=[EVERY_CLASS if label == ALL else label for label in rows["label"]])
+
+
+def _whom(row) -> str:
+    """A cell in words: "melanoma × V–VI", "V–VI", "melanoma", "everybody"."""
+    parts = [name for name, plain in ((row.label, EVERY_CLASS), (row.group, EVERYBODY)) if name != plain]
+    return " × ".join(parts) or EVERYBODY
+
+
+def _known(number_of: int) -> str:
+    return number(int(number_of)) if number_of else NOTHING
