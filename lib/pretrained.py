@@ -15,6 +15,7 @@ ASSETS = {
     "phantom-sd":     _ASSETS / "phantom_sd",
     "phantom-siglip": _ASSETS / "phantom_siglip",
     "phantom-oracle": _ASSETS / "phantom_oracle",
+    "phantom-cnn":    _ASSETS / "phantom_cnn",
 }
 
 _SAID = {"card.md", "measured.json"}        # what is said about a model, and not the model

@@ -32,11 +32,11 @@ from lib.study.generate import (
 from lib.study.load import ROOT, load_study, place_of
 from lib.study.model import Study, fingerprint
 from lib.study.section import Section
-from lib.study.work import Augmentation, Classifier, Compute, Explore, Mixing, Primary, Statistics, Threshold
+from lib.study.work import Augmentation, Classifier, Compute, Explore, Mixing, NullTruth, Primary, Statistics, Threshold
 
 __all__ = [
     "ROOT", "Augmentation", "Base", "Benchmarks", "Check", "Classifier", "Compute", "Curation", "Data", "Diffusion", "Diversity",
-    "Duplicates", "Explore", "Gan", "Gate", "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "Mixing", "Percentile",
-    "PhantomOptions", "Primary", "Prompts", "Resampling", "Section", "SetDistance", "Source", "Split", "Statistics", "Study", "StudyError",
-    "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study", "place_of",
+    "Duplicates", "Explore", "Gan", "Gate", "Generation", "Groups", "ImagePrompt", "Labels", "Lora", "Mixing", "NullTruth",
+    "Percentile", "PhantomOptions", "Primary", "Prompts", "Resampling", "Section", "SetDistance", "Source", "Split", "Statistics", "Study",
+    "StudyError", "Threshold", "Tokens", "Training", "Truth", "fingerprint", "load_study", "place_of",
 ]

@@ -13,7 +13,7 @@ from lib.study.data import Data, Groups, Labels, Split
 from lib.study.gan import Gan
 from lib.study.generate import Benchmarks, Diffusion, Generation, Truth
 from lib.study.section import Section
-from lib.study.work import Classifier, Compute, Explore, Statistics
+from lib.study.work import Classifier, Compute, Explore, NullTruth, Statistics
 
 
 class Study(Section):
@@ -37,6 +37,7 @@ class Study(Section):
     benchmarks: Benchmarks | None = None                             # null: notebook 10 is not run
     truth:      Truth | None      = None                             # null: nor 11 (phantoms only)
     set_distance: SetDistance | None = None                          # null: nor 12
+    null_truth: NullTruth | None  = None                             # null: nor 13 (phantoms only)
 
     @model_validator(mode="after")
     def _across(self):
@@ -69,7 +70,20 @@ class Study(Section):
         if not any(source.role == "development" for source in self.data.sources):
             raise ValueError("every source is test_only or kept in reserve, so nothing would be trained; give one `role: development`")
         self._check_learning_curve()
+        self._check_null_truth()
         return self
+
+    def _check_null_truth(self) -> None:
+        """Worlds are drawn anew after the study's own sources."""
+        if not self.null_truth:
+            return
+        if self.null_truth.group not in self.groups.names:
+            raise ValueError(f"null_truth.group is {self.null_truth.group!r}, not among the groups ({', '.join(self.groups.names)})")
+        if sorted(source.role for source in self.data.sources if source.phantom) != ["development", "test_only"]:
+            raise ValueError("null_truth draws two phantom sources anew, one with `role: development` and one with `role: test_only`; name "
+                             "these two, and no others of phantoms")
+        if self.labels.column != "diagnosis" or self.groups.column != "tone":
+            raise ValueError("null_truth knows diagnoses and skin types alone; leave labels.column and groups.column at their defaults")
 
     def _check_learning_curve(self) -> None:
         """What the points of a learning curve need."""

@@ -150,3 +150,15 @@ class Statistics(Section):
         if len(set(compared)) < len(compared):
             raise ValueError("declares one comparison twice")
         return value
+
+
+class NullTruth(Section):
+    """Notebook 13: the whole way to a verdict, many times over, where the generator is worth nothing, and where it is worth something."""
+
+    repeats:    int    = Field(40, ge=2)
+    first_seed: int    = Field(1_800_000, ge=1_000_000)              # of the worlds; each repeat has ten numbers of its own
+    images:     int    = Field(120, ge=2)                            # that the honest and the shuffled generator add
+    group:      str    = "V–VI"                                      # whose images these are; judged beside everybody
+    metric:     str    = "auroc"                                     # a name of lib/metrics
+    margin:     float  = Field(0.02, gt=0)                           # as of a primary comparison
+    limit:      float  = Field(0.05, gt=0, lt=1)                     # largest share of "better" where nothing helps

@@ -166,10 +166,14 @@ def report(state: Path, folder: Path) -> dict:
     return table
 
 
+def training_pool(workers: int = 1) -> Pool:
+    """What autoencoder, text encoder and UNet learnt from."""
+    return draw_pool("phantom-sd", _IMAGES, seed=SEED_SD, types=TYPES_SEEN, workers=workers)
+
+
 def _pools(workers: int = 1) -> tuple[Pool, Pool]:
     """Of the perceptor, and of everything else."""
-    return (draw_pool("perceptor", _PERCEPTOR, seed=SEED_PERCEPTOR, types=TYPES_SEEN, workers=workers),
-            draw_pool("phantom-sd", _IMAGES, seed=SEED_SD, types=TYPES_SEEN, workers=workers))
+    return draw_pool("perceptor", _PERCEPTOR, seed=SEED_PERCEPTOR, types=TYPES_SEEN, workers=workers), training_pool(workers)
 
 
 def _perceptor(state: Path) -> perceptor.Perceptor:
