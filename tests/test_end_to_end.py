@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
 import os
 import re
@@ -143,6 +145,29 @@ def test_verdict_follows_from_its_interval(outputs):
     assert verdict["kind"] == expected
 
 
+def test_generated_images_are_training_images_and_nothing_else(outputs, predictions):
+    table, _ = predictions
+    curated = pd.concat([read_table("curated", path) for path in outputs.glob("06_curation/*/curated.parquet")])
+    for path in outputs.glob("07_classifier/*/training.parquet"):
+        training = read_table("training", path)
+        added = training[training["synthetic"]]
+        selected = curated["selected"] & curated["generator"].eq("diffusion") & ("diffusion_curated" in path.parent.name)
+        assert set(added["image_id"]) == set(curated.loc[selected, "image_id"]), path
+        assert training["split"].eq("train").all() and not set(training["image_id"]) & set(table["image_id"])
+
+
+def test_final_results_say_what_the_report_says(outputs):
+    final = json.loads((outputs / "09_statistics" / "final_results.json").read_text(encoding="utf-8"))
+    metrics = json.loads((outputs / "09_statistics" / "metrics.json").read_text(encoding="utf-8"))
+    assert [one["sentence"] for one in final["verdicts"]] == [one["sentence"] for one in metrics["verdicts"]]
+    declared = json.dumps([one.model_dump(mode="json") for one in STUDY.statistics.primary], sort_keys=True, ensure_ascii=False,
+                          separators=(",", ":"))
+    assert final["declared"]["sha256"] == hashlib.sha256(declared.encode()).hexdigest()
+    page = (outputs / "09_statistics" / "report.html").read_text(encoding="utf-8")
+    assert final["conclusion"] in html.unescape(page)
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page)
+
+
 def test_threshold_is_the_one_validation_chooses(predictions):
     """Youden's index recomputed from the saved validation rows alone."""
     table, header = predictions
@@ -155,7 +180,7 @@ def test_threshold_is_the_one_validation_chooses(predictions):
 
 
 def test_pages_are_clean_and_self_contained(outputs):
-    assert len(pages(outputs)) == 1 + len(make_plan(STUDY).jobs)
+    assert len(pages(outputs)) == 2 + len(make_plan(STUDY).jobs)         # index.html, the whole report, a page per notebook
     for path, text in pages(outputs).items():
         assert "Traceback" not in text and not re.search(r"[a-z]Warning\b", text), path      # Python's, as UserWarning
         assert "<script" not in text.lower() and not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", text), path
