@@ -52,11 +52,16 @@ def null_p_values(
     return np.array(found)
 
 
-def judge_null(p_values: np.ndarray, level: float) -> dict[str, float]:
-    """Kolmogorov–Smirnov p of "uniform", and the share at or under `level` with its 95 % interval (Wilson)."""
+def judge_null(p_values: np.ndarray, options: SetDistance) -> dict[str, float]:
+    """Kolmogorov–Smirnov p of "uniform", and the share at or under the level with its 95 % interval (Wilson).
+
+    The test's p-values are whole multiples of 1/(draws + 1), each as likely as another where nothing differs; a random part of a step is
+    taken off each, which makes them exactly uniform then.
+    """
+    level, steps = options.level, numpy_generator(options.seed, "steps").random(len(p_values)) / (options.draws + 1)
     below = binomtest(int((p_values <= level).sum()), len(p_values))
     interval = below.proportion_ci(method="wilson")
-    return {"splits": len(p_values), "uniform_p": float(kstest(p_values, "uniform").pvalue), "level": level, "rejected": below.statistic,
+    return {"splits": len(p_values), "uniform_p": float(kstest(p_values - steps, "uniform").pvalue), "level": level, "rejected": below.statistic,
             "low": interval.low, "high": interval.high}
 
 
@@ -78,7 +83,7 @@ def power(
     for number, (images, shift) in enumerate(plan, 1):
         p_values = [p for p in _of_size(features, clusters, labels, images, shift, options)]
         if p_values:
-            found = judge_null(np.array(p_values), options.level)
+            found = judge_null(np.array(p_values), options)
             rows.append({"shift": shift, "images": images, "halvings": found["splits"], "power": found["rejected"], "low": found["low"],
                          "high": found["high"]})
         if progress:

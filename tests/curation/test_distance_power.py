@@ -26,10 +26,10 @@ def test_p_values_of_halves_are_uniform_and_not_if_images_of_a_lesion_count_apar
     features, clusters, _ = world
     told = []
     p_values = null_p_values(features[NONE], clusters, OPTIONS, progress=lambda *args: told.append(args))
-    found = judge_null(p_values, 0.05)
+    found = judge_null(p_values, OPTIONS)
     assert told[-1] == (60, 60) and len(set(p_values)) > 20
     assert found["uniform_p"] > 0.01 and found["rejected"] <= 0.15 and found["low"] <= 0.05
-    assert judge_null(np.full(60, 0.03), 0.05)["uniform_p"] < 1e-6
+    assert judge_null(np.full(60, 0.03), OPTIONS)["uniform_p"] < 1e-6
 
 
 def test_a_shift_is_seen_with_enough_images_and_no_shift_is_not(world):
@@ -58,7 +58,7 @@ def test_pictures_are_turned_and_blurred():
 def test_report_says_what_was_found(world):
     features, clusters, labels = world
     seen = {"x": power(features, clusters, labels, OPTIONS)}
-    judged = {"x": judge_null(np.linspace(0.01, 1, 60), 0.05), "y": judge_null(np.full(60, 0.03), 0.05)}
+    judged = {"x": judge_null(np.linspace(0.02, 1, 60), OPTIONS), "y": judge_null(np.full(60, 0.03), OPTIONS)}
     assert "look uniform" in describe_null(judged)[0] and "do not look uniform" in describe_null(judged)[1]
     assert "hue turned by 5% with 60 images" in describe_power(seen, OPTIONS)[0] and "not seen" in describe_power(seen, OPTIONS)[0]
     assert power_table(seen, OPTIONS).columns.tolist() == ["encoder", "shift", "12 images", "60 images"]
