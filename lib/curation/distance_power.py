@@ -27,7 +27,7 @@ def shifted(pixels: np.ndarray, shift: str, options: SetDistance) -> np.ndarray:
     change = {"hue": _turned, "blur": _blurred}.get(shift)
     if change is None:
         return pixels
-    return np.concatenate([change(np.asarray(pixels[start:start + _BLOCK]), options) for start in range(0, len(pixels), _BLOCK)])
+    return np.concatenate([change(np.array(pixels[start:start + _BLOCK]), options) for start in range(0, len(pixels), _BLOCK)])
 
 
 def features_of(encoder: Encoder, pixels: np.ndarray, options: SetDistance) -> dict[str, np.ndarray]:
@@ -61,8 +61,8 @@ def judge_null(p_values: np.ndarray, options: SetDistance) -> dict[str, float]:
     level, steps = options.level, numpy_generator(options.seed, "steps").random(len(p_values)) / (options.draws + 1)
     below = binomtest(int((p_values <= level).sum()), len(p_values))
     interval = below.proportion_ci(method="wilson")
-    return {"splits": len(p_values), "uniform_p": float(kstest(p_values - steps, "uniform").pvalue), "level": level, "rejected": below.statistic,
-            "low": interval.low, "high": interval.high}
+    return {"splits": len(p_values), "uniform_p": float(kstest(p_values - steps, "uniform").pvalue), "level": level,
+            "rejected": below.statistic, "low": interval.low, "high": interval.high}
 
 
 def power(

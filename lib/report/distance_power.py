@@ -20,7 +20,7 @@ ENOUGH      = 0.8       # power that counts as seen
 
 def name_shift(shift: str, options: SetDistance) -> str:
     """A shift as figures and sentences call it."""
-    names = {"none": "nothing changed", "hue": f"hue turned by {percent(options.hue)}", "blur": f"blur of {options.blur:g} pixels"}
+    names = {"none": "nothing changed", "hue": f"hue turned by {percent(options.hue)}", "blur": f"blur of {options.blur:g} px"}
     return names.get(shift, shift)
 
 
