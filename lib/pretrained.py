@@ -18,6 +18,8 @@ ASSETS = {
     "phantom-cnn":    _ASSETS / "phantom_cnn",
 }
 
+_BUILD = {"phantom-cnn": "lib.classify.phantom_cnn"}        # what makes an asset; else lib.diffusion.base.build with its name
+
 _SAID = {"card.md", "measured.json"}        # what is said about a model, and not the model
 
 # Published weights that torch keeps among its checkpoints; torchvision's names end in a hash.
@@ -41,8 +43,8 @@ def locate(model: str) -> str:
     """
     if model in ASSETS:
         if not ASSETS[model].is_dir():
-            raise ModelError(f"{model} is not in lib/assets/{ASSETS[model].name}; build it with: python -m lib.diffusion.base.build "
-                             f"{model}")
+            command = _BUILD.get(model, f"lib.diffusion.base.build {model}")
+            raise ModelError(f"{model} is not in lib/assets/{ASSETS[model].name}; build it with: python -m {command}")
         return str(ASSETS[model])
     folder = Path(model).expanduser()
     return str(folder) if folder.is_dir() else model

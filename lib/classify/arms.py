@@ -25,6 +25,7 @@ class Arm:
     generators: tuple[str, ...] = ()             # whose images are added to the real ones; of `collected`: the first of these the study has
     which:     str             = "selected"      # of them: accepted (by 05), selected or random_subset (by 06)
     real:      bool            = True            # real training images are drawn at all
+    start:     str             = ""              # shipped weights that its networks start from, of the architecture START alone
     collected: bool            = False           # the added images are real ones of the reserve, as many of each cell as were selected
     base:      str             = ""              # its name without switches; filled in by `find_arm`, as the next
     switches:  tuple[tuple[str, float | None], ...] = ()     # name and value, None: as `classifier.mixing` says; in the order of SWITCHES
@@ -49,10 +50,14 @@ class Arm:
         return default if given is None else given
 
 
+START = "small_cnn"         # what shipped weights of a classifier are those of
+
+
 ARMS: dict[str, Arm] = {
     "real":                Arm("real images, each once per epoch"),
     "classical":           Arm("real images, each once per epoch, augmented", augmented=True),
     "oversampled":         Arm("real images, every label × group cell drawn equally often", rule="equal_cells"),
+    "phantom_start":       Arm("real images, after a start on the pictures that phantom-sd was made from", start="phantom-cnn"),
     "gan_uncurated":       Arm("real images and all of the GAN", generators=("gan",), which="accepted"),
     "gan_curated":         Arm("real images and the GAN's after curation", generators=("gan",)),
     "gan_random":          Arm("real images and as many of the GAN's by chance", generators=("gan",), which="random_subset"),
@@ -138,7 +143,11 @@ def check_arm(
                          f"{' or '.join(lacking)} and `generation`, or take the arm out")
     if arm.adds and arm.which != "accepted" and study.curation is None:
         raise ValueError(f"{name} needs to know which images were selected; add the section `curation`, or take the arm out")
-    if arm.collected and not any(source.role == "reserve" for source in study.data.sources):
+    other = [name for name in study.classifier.architectures if name != START]
+    if arm.start and other:
+        raise ValueError(f"{name} starts from the weights of {arm.start}, which is a {START}, and classifier.architectures names "
+                         f"{', '.join(other)}; take the arm out, or train {START} alone")
+    if arm.collected and not (study.split.file or any(source.role == "reserve" for source in study.data.sources)):
         raise ValueError(f"{name} adds real images that are kept in reserve, and no source has `role: reserve`; add one, or take the arm "
                          "out")
 

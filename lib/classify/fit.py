@@ -19,7 +19,8 @@ from lib.classify.arms import find_arm
 from lib.classify.feed import Batch, Feed
 from lib.classify.grid import Cell
 from lib.classify.images import predict_logits, softmax
-from lib.classify.models import build_model
+from lib.classify.mixing import pretraining
+from lib.classify.models import build_model, load_start
 from lib.classify.pool import Block, Pool
 from lib.classify.sampling import label_indices, plan_arm
 from lib.classify.saved import SavedCell
@@ -72,9 +73,12 @@ class Run:
                              "processes; raise classifier.batch_size or use fewer GPUs")
         self.y_validation = label_indices(pool.samples.iloc[self.validation], classes)
         self.steps = options.epochs * self.plan.steps_per_epoch
-        self.alone = self.plan.mix.alone if self.plan.mix else 0
+        mixes = stream is not None or self.plan.mix is not None         # what a stream mixes in comes later than this plan
+        self.alone = pretraining(self.arm, options.mixing, options.epochs) * self.plan.steps_per_epoch if mixes else 0
         with seeded(cell.seed, "weights", cell.architecture):
             model = build_model(cell.architecture, len(classes), pretrained=options.pretrained)
+        if self.arm.start:
+            load_start(model, cell.architecture, self.arm.start)
         self.adversarial = self.arm.value("adversarial", options.mixing.adversarial) if self.arm.has("adversarial") else None
         if self.adversarial is not None:
             with seeded(cell.seed, "adversary"):

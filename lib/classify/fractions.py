@@ -3,6 +3,7 @@
 Patients join in one order that is fixed by the seed, so 0.25 ⊂ 0.5 ⊂ 1 ⊂ 2, and the order is stratified: of the n training patients of a
 label × group, the k-th joins at (k + offset)/n, k from 0, and the k-th patient of the reserve at 1 + (k + offset)/n. Offsets are spread
 evenly over the strata, so rounding does not favour one fraction. Whoever comes first for a label joins at once: no fraction lacks a class.
+All trainings of a study have the same order, so what they differ by says nothing of other patients having joined first.
 """
 
 from __future__ import annotations

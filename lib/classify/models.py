@@ -6,10 +6,13 @@ import re
 from urllib.error import URLError
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from lib.classify.architectures import Architecture, find_architecture
+from lib.classify.arms import START
+from lib.pretrained import locate
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD  = (0.229, 0.224, 0.225)
@@ -85,6 +88,15 @@ def build_model(
     else:
         network, smallest_side = _torchvision(name, entry, classes, pretrained), SMALLEST_SIDE
     return ImageClassifier(network, smallest_side).to(memory_format=torch.channels_last)
+
+
+def load_start(model: ImageClassifier, architecture: str, start: str) -> None:
+    """Put shipped weights into a fresh network, all but those of its last layer. ValueError for another architecture than they are of."""
+    if architecture != START:
+        raise ValueError(f"{start} holds the weights of {START}, not of {architecture}; train {START} with arms that start there")
+    saved = load_file(f"{locate(start)}/model.safetensors")
+    saved = {name: value.float() if value.is_floating_point() else value for name, value in saved.items()}
+    model.network.load_state_dict(model.network.state_dict() | saved)
 
 
 def _torchvision(name: str, entry: Architecture, classes: int, pretrained: bool) -> nn.Module:

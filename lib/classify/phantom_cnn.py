@@ -1,8 +1,8 @@
 """phantom-cnn: the weights of small_cnn after the very pictures that phantom-sd learnt from: `python -m lib.classify.phantom_cnn`.
 
-A generator that helps may do so by what its base model had seen before the study began. A classifier that starts from these weights had
-the same pictures and was told the same of them (diagnosis, skin type, camera), so it shows what that knowledge is worth without a
-generator. Like phantom-sd it has never seen types V and VI.
+A generator that helps may do so by what its base model had seen before the study began. A classifier that starts from these weights (arm
+`phantom_start`) had the same pictures and was told the same of them (diagnosis, skin type, camera), so it shows what that knowledge is
+worth without a generator. Like phantom-sd it has never seen types V and VI.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
@@ -96,12 +96,6 @@ def save(model: ImageClassifier, folder: Path) -> None:
     write_atomically(folder / "model.safetensors", lambda temporary: save_file(kept, temporary, metadata={"format": "pt"}))
 
 
-def start_from(network: SmallCnn, folder: Path) -> None:
-    """Put the saved weights into a network of any number of classes; its last layer stays as it is."""
-    saved = {name: value.float() if value.is_floating_point() else value for name, value in load_file(folder / "model.safetensors").items()}
-    network.load_state_dict(network.state_dict() | saved)
-
-
 def _body(network: SmallCnn) -> dict[str, torch.Tensor]:
     last = f"{len(network) - 1}."
     return {name: value for name, value in network.state_dict().items() if not name.startswith(last)}
@@ -121,12 +115,12 @@ def _card(outcome: Outcome, found: dict[str, float]) -> str:
     return f"""# phantom-cnn
 
 The weights of `small_cnn` (`lib/classify/models.py`, all but its last layer) after the pictures that phantom-sd learnt from: a control.
-A study that names the architecture `small_cnn_phantom` starts from them, and so shows what the base model's pictures are worth to a
-classifier without a generator. Licence: Apache-2.0. Not for photographs of people: it has never seen one.
+The arm `phantom_start` starts from them, and so shows what the base model's pictures are worth to a classifier without a generator.
+Licence: Apache-2.0. Not for photographs of people: it has never seen one.
 
 * Training: the 48,000 pictures of phantom-sd (types I to IV, seed {SEED_SD:,}), turned and mirrored; diagnosis, skin type and camera, as
-  its captions tell them; {outcome.steps:,} steps of {_BATCH} (each picture {outcome.steps * _BATCH / 48_000:.1f} times); averaged weights, fp16
-  safetensors.
+  its captions tell them; {outcome.steps:,} steps of {_BATCH} (each picture {outcome.steps * _BATCH / 48_000:.1f} times); averaged weights,
+  fp16 safetensors.
 * Rebuild: `python -m lib.classify.phantom_cnn`.
 
 Share of 6,000 held-out drawn pictures whose diagnosis it names (an oracle with more of everything names 0.70), by type of skin:

@@ -92,10 +92,9 @@ def open_pool(
     Generated images are brought to the size of `pixels`. Arms that draw while they train start with the real images, `hybrid` with the
     curated ones. ValueError where there is nothing to train on, DataError where a generated image is not the one that its row describes.
     """
-    check_pixels(pixels, len(samples))
-    arm = find_arm(cell.arm)
-    own = _training_rows(samples, cell.fraction, seed) if arm.real else np.zeros(0, dtype=np.int64)
-    pool = Pool(_real_table(samples.iloc[own]), own, np.zeros(len(own), dtype=bool), samples, pixels, _count(samples))
+    arm, pool = find_arm(cell.arm), real_pool(samples, pixels, fraction=cell.fraction, seed=seed)
+    if not arm.real:
+        pool = replace(pool, table=pool.table[:0], rows=pool.rows[:0], added=pool.added[:0])
     if not arm.adds or arm.has("on_the_fly"):
         return pool
     chosen = chosen_images(arm, read, generators)
@@ -108,8 +107,8 @@ def open_pool(
     notes = (f"No image of {', '.join(lacking)} was selected, so {cell.arm} cannot learn to name them.",) if lacking else ()
     pictures = _read(chosen, folder, pixels.shape[1], cache, threads, progress)
     fresh = chosen.assign(synthetic=True, split="train")[list(COLUMNS)]
-    return replace(pool, table=_joined(pool.table, fresh), notes=notes, rows=np.concatenate([own, len(samples) + np.arange(len(fresh))]),
-                   added=np.concatenate([pool.added, np.ones(len(fresh), dtype=bool)]), drawn=(pictures,))
+    return replace(pool, table=_joined(pool.table, fresh), notes=notes, added=np.concatenate([pool.added, np.ones(len(fresh), dtype=bool)]),
+                   rows=np.concatenate([pool.rows, len(samples) + np.arange(len(fresh))]), drawn=(pictures,))
 
 
 def real_pool(
@@ -121,7 +120,7 @@ def real_pool(
 ) -> Pool:
     """The training rows alone, as the arms without generated images see them."""
     check_pixels(pixels, len(samples))
-    own = _training_rows(samples, fraction, seed)
+    own = np.flatnonzero(samples["split"] == "train") if fraction == 1 else fraction_rows(samples, fraction, seed)
     return Pool(_real_table(samples.iloc[own]), own, np.zeros(len(own), dtype=bool), samples, pixels, _count(samples))
 
 
@@ -149,10 +148,6 @@ def tone_keys(samples: pd.DataFrame) -> pd.Series:
     return pd.Series([tone or group for tone, group in zip(types, groups, strict=True)], index=samples.index, dtype=object)
 
 
-def _training_rows(samples: pd.DataFrame, fraction: float, seed: int) -> np.ndarray:
-    return np.flatnonzero(samples["split"] == "train") if fraction == 1 else fraction_rows(samples, fraction, seed)
-
-
 def _count(samples: pd.DataFrame) -> int:
     count = int(samples["split"].eq("train").sum())
     if not count:
@@ -174,6 +169,9 @@ def _with_reserve(pool: Pool, chosen: pd.DataFrame, seed: int) -> Pool:
     """As many images of the reserve as were selected, cell by cell; a cell that is short gives all it has."""
     samples = pool.samples
     spare, taken, short = samples["split"].eq("reserve").to_numpy().copy(), [], 0
+    if not spare.any():
+        raise ValueError("collected adds real images that are kept in reserve, and samples hold none; name some in split.file, give a "
+                         "source `role: reserve`, or take the arm out")
     types = samples["tone"].map(lambda tone: None if pd.isna(tone) else str(int(tone)))
     for (label, key), wanted in chosen.groupby(["label", "tone_key"], dropna=False, sort=True).size().items():
         fits = spare & samples["label"].eq(label).to_numpy()

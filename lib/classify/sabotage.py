@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from lib.classify.pool import Block, Pool, real_pool
 from lib.data.split import assign_splits
 from lib.phantom.render import draw
 from lib.phantom.world import sample_world
-from lib.study import PhantomOptions, Study
+from lib.study import Data, Groups, Labels, NullTruth, PhantomOptions, Split
 from lib.training.seeds import numpy_generator
 
 
@@ -31,8 +32,18 @@ class World:
     repeat:   int
 
 
+class Plan(Protocol):
+    """What a world is drawn after: a study, or these sections of one."""
+
+    null_truth: NullTruth
+    data:       Data
+    labels:     Labels
+    groups:     Groups
+    split:      Split
+
+
 def draw_world(
-    study:  Study,              # or what a notebook may see of it: data, labels, groups, split, null_truth
+    study:  Plan,
     repeat: int,                # from 0
 ) -> World:
     """Clinic (train, validation), survey (test) and generated images, each from seeds that no other repeat has."""
@@ -95,7 +106,7 @@ def pool_of(world: World, generator: str | None) -> Pool:
     return pool.with_block(block)
 
 
-def _draw(study: Study, options: PhantomOptions, name: str, size: int) -> tuple[pd.DataFrame, np.ndarray]:
+def _draw(study: Plan, options: PhantomOptions, name: str, size: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Rows as the samples table has them, and pictures; a diagnosis that no class names is left out."""
     scenes = sample_world(options, name)
     label_of = {value: label for label, values in study.labels.classes.items() for value in values}

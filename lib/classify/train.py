@@ -17,6 +17,7 @@ from lib.classify.grid import Cell
 from lib.classify.models import ImageClassifier, build_model
 from lib.classify.pool import Pool
 from lib.classify.saved import load_cell, save_cell
+from lib.pretrained import model_state
 from lib.study import Classifier, Compute
 from lib.study import fingerprint as digest
 from lib.training.checkpoints import delete_checkpoints, told_when_full
@@ -31,7 +32,7 @@ class Trained:
     model:         ImageClassifier     # the best epoch's weights, in evaluation mode
     history:       pd.DataFrame        # a row per epoch: epoch, learning_rate, train_loss, validation_loss, macro_f1, auroc
     best_epoch:    int                 # counted from 1, as in the history
-    class_weights: dict[str, float]    # label → weight in the loss, from the arm's own expected counts
+    class_weights: dict[str, float]    # label → weight in the validation loss, from the expected counts of the pool it began with
     steps:         int                 # optimiser steps run until the last epoch
     budget:        int                 # optimiser steps of all epochs, the same for every arm; early stopping may leave some unused
     reused:        bool                # it lay finished on disk, nothing was trained
@@ -56,16 +57,20 @@ def train_cell(
     All randomness comes from (cell.seed, purpose, step): on the CPU a run that was killed anywhere ends bit-equal with one that was not,
     and arms with the same seed start from the same weights. Adam; the learning rate rises linearly over the first 5 % of the budget's
     steps, then falls as half a cosine to zero. Training ends after `epochs`, or `patience` epochs after the best validation macro-F1
-    (the first of equals). Training and validation loss carry the same class weights.
+    (the first of equals). Training and validation loss carry the same class weights; with a stream those of training follow from what
+    the epoch draws, and validation keeps those of `pool`, so that its losses can be compared from epoch to epoch.
 
-    ValueError for unusable data or options; TrainingDivergedError when the loss is no longer a number, OSError where the disk is full
-    (earlier checkpoints stay).
+    ValueError for unusable data or options, and for a stream where several processes train; TrainingDivergedError when the loss is no
+    longer a number, OSError where the disk is full (earlier checkpoints stay).
     """
     say = say or logging.getLogger(__name__).warning
     arm = find_arm(cell.arm)
     if (stream is None) == arm.streams:
         raise ValueError(f"{cell.name}: an arm that draws while it trains needs a stream, and no other arm takes one; see open_streams")
     accelerator = prepare_machine(compute)
+    if stream is not None and accelerator.num_processes > 1:        # each would draw the same blocks into the same files
+        raise ValueError(f"{cell.name}: an arm that draws while it trains is trained by one process, and {accelerator.num_processes} were "
+                         "started; run it without `accelerate launch`, or take the arm out")
     mark = cell_fingerprint(cell, pool, classes, options, compute, fingerprint, shares)
     saved = load_cell(folder, mark, say)
     accelerator.wait_for_everyone()
@@ -105,6 +110,8 @@ def cell_fingerprint(
         used["augmentation"] = options.augmentation.model_dump(mode="json")
     if arm.adds:
         used["mixing"] = {"shares": dict(shares)} | options.mixing.model_dump(mode="json", include={switch for switch, _ in arm.switches})
+    if arm.start:
+        used["start"] = model_state(arm.start)
     validation = pool.samples.loc[pool.samples["split"] == "validation", ["image_id", "label", "group", "sha256"]]
     return digest({
         "cell": cell.record(), "classes": list(classes), "options": used, "budget": pool.count,

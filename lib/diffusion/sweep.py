@@ -26,7 +26,7 @@ from lib.study import Generation, Groups
 from lib.training.seeds import derive_seed
 
 USUAL   = (2.0, 2.5, 3.0, 3.5, 4.0)
-IMAGES  = 4             # drawn per cell at each guidance
+IMAGES  = 8             # drawn per cell at each guidance; with four of them the mean of a cell is off by a tenth
 VARIETY = 0.85          # of the training images' that pictures should have at least
 
 
@@ -42,16 +42,17 @@ def sweep(
 ) -> pd.DataFrame:
     """A row per guidance, ascending: guidance, pictures, distance, real, variety.
 
-    `distance` is the perceptual distance over all pairs of a cell, averaged over the cells of the quota; `real` that of the training images
-    of the same cells; `variety` the ratio. All guidances draw from the same noise, which is not that of the study's own images. ValueError
-    where no cell of the quota has two training images.
+    `distance` is the perceptual distance over all pairs of a cell, averaged over the cells of the quota that have two pictures (those whose
+    pixels are not finite are left out); `real` that of the training images of the same cells, one of each patient; `variety` the ratio.
+    All guidances draw from the same noise, which is not that of the study's own images. ValueError where no cell of the quota has two
+    training images, or none has two pictures.
     """
     real = _training_images(studio)
     cells = quota(generation, studio.words.classes, studio.words.tones)
     cells = cells[[len(real.get((row.label, row.tone), ())) > 1 for row in cells.itertuples()]].assign(images=images)
     if cells.empty:
         raise ValueError("no cell of the quota has two training images, so there is nothing to compare the variety with")
-    usual = np.mean([_distance(encoder, studio.pixels[real[row.label, row.tone]]) for row in cells.itertuples()])
+    usual = np.array([_distance(encoder, studio.pixels[real[row.label, row.tone]]) for row in cells.itertuples()])
     domains = domain_shares(generation, studio.examples()["domain"], studio.samples["domain"].unique())
     asked = generation.model_copy(update={"seed": derive_seed(generation.seed, "sweep") % 2**31})
     requests = list(Requests(cells, studio.words, domains, asked, groups, study="sweep", tokens=studio.tokens,
@@ -64,8 +65,13 @@ def sweep(
             if progress:
                 progress(number * len(requests) + len(drawn), len(guidance) * len(requests))
         by_cell = [[picture for picture in drawn[start:start + images] if picture is not None] for start in range(0, len(drawn), images)]
+        seen = np.array([len(pictures) > 1 for pictures in by_cell])
+        if not seen.any():
+            raise ValueError(f"at guidance {strength:g} no cell has two pictures with finite pixels, so their variety cannot be measured; "
+                             "set compute.precision: no, or leave this guidance out")
         apart = [_distance(encoder, np.stack(pictures)) for pictures in by_cell if len(pictures) > 1]
-        rows.append({"guidance": strength, "pictures": sum(map(len, by_cell)), "distance": float(np.mean(apart)), "real": float(usual)})
+        rows.append({"guidance": strength, "pictures": sum(map(len, by_cell)), "distance": float(np.mean(apart)),
+                     "real": float(usual[seen].mean())})
     return pd.DataFrame(rows).assign(variety=lambda table: table["distance"] / table["real"])
 
 
@@ -87,11 +93,11 @@ def strongest(table: pd.DataFrame, variety: float = VARIETY) -> float | None:
 
 
 def _training_images(studio: Studio) -> dict[tuple[str, str | None], np.ndarray]:
-    """(label, tone) → places in `studio.pixels`."""
+    """(label, tone) → places in `studio.pixels`, one of each patient: photographs of one lesion are more alike than what is wanted."""
     examples, places = studio.examples(), {}
     for cell, row in zip(cells_of(examples), examples["row"], strict=True):
-        places.setdefault((cell.label, cell.tone), []).append(row)
-    return {key: np.array(rows) for key, rows in places.items()}
+        places.setdefault((cell.label, cell.tone), {}).setdefault(studio.samples["cluster_id"].iloc[row], row)
+    return {key: np.array(list(rows.values())) for key, rows in places.items()}
 
 
 def _distance(encoder: Encoder, pixels: np.ndarray) -> float:
@@ -111,6 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
         study = load_study(given.study, dict(parse_override(text) for text in given.param))
         if study.diffusion is None or study.generation is None:
             raise StudyError(f"{given.study}: a sweep draws with diffusion; add the sections `diffusion` and `generation`")
+        if study.split.fold_numbers:
+            raise StudyError(f"{given.study}: a sweep looks at one generator, and split.folds: {study.split.folds} has one per fold; copy "
+                             "the study under another name with split.folds: 1, run that up to 03_lora and sweep it")
     except StudyError as error:
         print(error, file=sys.stderr)
         return 2

@@ -20,12 +20,17 @@ def arms_table(
 ) -> pd.DataFrame:
     """What each arm trains on and how it is mixed, in words.
 
-    Columns: arm, images, mixing ("–" without a switch); where it is known real images, added images, and their share of all draws.
+    Columns: arm, images, mixing ("–" without a switch); where it is known real images, added images, and their share of all draws. Of an
+    arm that draws while it trains, the count is of images made beforehand, so the cell says that more came, and the share is "–".
     """
     words = pd.DataFrame([{"arm": name, "images": (arm := find_arm(name)).meaning, "mixing": _mixing(arm) or NOTHING} for name in arms])
     if drawn.empty:
         return words
-    shown = drawn.assign(share=[NOTHING if not row.added else percent(row.share) for row in drawn.itertuples()])
+    streams = [find_arm(name).streams for name in drawn["arm"]]
+    shown = drawn.assign(
+        share=[NOTHING if live or not row.added else percent(row.share) for live, row in zip(streams, drawn.itertuples(), strict=True)],
+        added=[with_stream(row.added) if live else row.added for live, row in zip(streams, drawn.itertuples(), strict=True)],
+    )
     titles = {"real": "real images", "added": "added images", "share": "of all draws"}
     return words.merge(shown, on="arm", how="left").rename(columns=titles)
 
@@ -48,10 +53,20 @@ def images_drawn(
     return pd.DataFrame(list(rows.values()), columns=["arm", "real", "added", "share"])
 
 
+def with_stream(added: int) -> str:
+    """The images that an arm adds where it also draws while it trains: a count of those made beforehand alone would mislead."""
+    return f"{number(int(added))} and more, drawn while training" if added else "drawn while training"
+
+
+def generated_arms(arms: Sequence[str]) -> list[str]:
+    """Those that train on generated images."""
+    return [name for name in arms if (arm := find_arm(name)).adds and not arm.collected]
+
+
 def describe_arms(arms: Sequence[str]) -> list[str]:
     """How many arms add images, how many mix them in a way of their own, and which comparisons the study cannot make."""
     found = {name: find_arm(name) for name in arms}
-    adding = [name for name, arm in found.items() if arm.adds and not arm.collected]
+    adding = generated_arms(arms)
     if not adding:
         return ["No arm of this study adds generated images: it compares ways to use the real ones."]
     sentences = [f"{count(len(adding), 'arm')} of {number(len(arms))} {'adds' if len(adding) == 1 else 'add'} generated images; all take "

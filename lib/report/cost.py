@@ -83,7 +83,9 @@ def describe_cost(
     where = join("one thread of a CPU" if device == "CPU" and threads == 1 else f"{threads} threads of a CPU" if device == "CPU" else device
                  for device in devices)
     sentences = [f"Minutes on {where or 'an unknown device'}, notebooks with their figures included; a point is {number(POINT, 2)} of "
-                 f"{title_of(metric)} for {whom}. A generator is paid once, however many trainings use its images."]
+                 f"{title_of(metric)} for {whom}. A generator is paid once, however many trainings use its images. A job counts "
+                 "with its last run, so these are at least the minutes it took: what that run found done by an earlier one (trained "
+                 "networks, drawn images) is not in them."]
     rows = list(costs.itertuples())
     sure = sorted((row for row in rows if not row.why and not math.isinf(row.price_high)), key=lambda row: row.price)
     if sure:

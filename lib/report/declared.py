@@ -70,7 +70,7 @@ def plot_declared(
     *,
     arms:       Sequence[str],          # all arms of the study in order, for their colours
     confidence: float = 0.95,
-    title:      str   = "What came of the comparisons that were declared before the run?",
+    title:      str   = "What came of the declared comparisons?",
 ) -> Figure:
     """Forest plot: a row per declared comparison with its difference, the zero line and the band of its own margin."""
     if declared.empty:

@@ -82,18 +82,20 @@ def describe_null(judged: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def describe_power(power: Mapping[str, pd.DataFrame], options: SetDistance) -> list[str]:
-    """Per encoder: from which size on each shift is seen in at least four of five halvings, and which never is."""
+    """Per encoder: from which size on, at every larger one too, each shift is seen in at least four of five halvings, and which is not."""
     sentences = []
     for encoder, rows in power.items():
         seen, missed = [], []
         for shift, part in rows[rows["shift"] != "none"].groupby("shift", sort=False):
-            enough = part.loc[part["power"] >= ENOUGH, "images"]
+            part = part.sort_values("images")
+            lowest = part["power"][::-1].cummin()[::-1]                 # of this size and all larger ones: one lucky size is not enough
+            enough = part.loc[lowest >= ENOUGH, "images"]
             if len(enough):
                 seen.append(f"{name_shift(shift, options)} with {number(int(enough.min()))} images")
             else:
                 last = part.iloc[-1]
                 missed.append(f"{name_shift(shift, options)} ({percent(last['power'])} with {number(int(last['images']))})")
         parts = [f"seen in at least {percent(ENOUGH)} of the halvings: {join(seen)}"] if seen else []
-        parts += [f"not seen that often at any size: {join(missed)}"] if missed else []
+        parts += [f"not seen that often with the most images: {join(missed)}"] if missed else []
         sentences.append(f"{encoder}: {'; '.join(parts)}.")
     return sentences

@@ -47,7 +47,9 @@ def plot_dose(
     across = min(ACROSS, len(groups))
     down = -(-len(groups) // across)
     note = ("Generated images drawn for each real one; the steps of training are the same at every dose. Points and lines: mean over the "
-            "trainings and its interval. Grey: the same of the arm without generated images.")
+            "trainings and its interval.")
+    if (rows["ratio"] == 0).any():
+        note += " Grey: the same of the arm without generated images."
     columns = min(len(series), 2)
     below = 0.21 * -(-len(series) // columns) + 0.1
     figure, axes = new_figure(down + 1, across, title=title, height=2.8 * down + below, note=note, sharey="row",
@@ -75,7 +77,7 @@ def describe_dose(
     *,
     metric: str,
 ) -> list[str]:
-    """For each series and group: which doses differ from none, and whether there is a trend; it names no best dose."""
+    """For each series and group: which doses differ from its lowest one, and whether there is a trend; it names no best dose."""
     rows = names_of_groups(response[response["metric"] == metric])
     if rows.empty:
         return ["No arm was trained at several ratios of generated to real images."]
@@ -90,8 +92,10 @@ def describe_dose(
         apart = {word: [dose(row.ratio) for row in doses if lies_beyond(row.difference_low, row.difference_high)
                         and ((row.difference > 0) == higher_is_better(metric)) == better]
                  for better, word in ((True, "better"), (False, "worse"))}
-        said = [f"{word} than without any at {join(ratios)}" for word, ratios in apart.items() if ratios]
-        said = " and ".join(said) or f"no dose ({join(dose(row.ratio) for row in doses)}) is told from none"
+        lowest = float(part["ratio"].min())                             # differences are from it, and it is not none in every study
+        than = "without any" if lowest == 0 else f"with {dose(lowest)}"
+        said = [f"{word} than {than} at {join(ratios)}" for word, ratios in apart.items() if ratios]
+        said = " and ".join(said) or f"no dose ({join(dose(row.ratio) for row in doses)}) is told from {dose(lowest)}"
         sentences.append(f"{series}, {group}: {said}{_trend(slopes.get((series, group)), metric)}.")
     return [*sentences, "The best of these doses is not picked: chance would have helped to pick it, and its value would flatter."]
 

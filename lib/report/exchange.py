@@ -6,14 +6,18 @@ Figures are in `lib/report/exchange_figures.py`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.classify.arms import find_arm
+from lib.report.baselines import with_stream
 from lib.report.comparisons import ALL, EVERYBODY, names_of_groups, title_of
 from lib.report.words import NOTHING, count, join, number, signed
-from lib.stats.exchange import REAL
+from lib.stats.exchange import ONE_ORDER, REAL
 
 EVERY_CLASS = "every class"
+TEXTS = ("arm", "metric", "label", "group", "kind", "reason")       # columns of exchange.csv that hold no number
 
 
 def exchange_table(rates: pd.DataFrame) -> pd.DataFrame:
@@ -24,7 +28,7 @@ def exchange_table(rates: pd.DataFrame) -> pd.DataFrame:
         "class":            rows["label"],
         "group":            rows["group"],
         "real images":      [_known(n) for n in rows["n_real"]],
-        "added images":     [_known(n) for n in rows["n_added"]],
+        "added images":     [with_stream(row.n_added) if find_arm(row.arm).streams else _known(row.n_added) for row in rows.itertuples()],
         "gain":             [NOTHING if pd.isna(gain) else signed(gain) for gain in rows["gain"]],
         "worth, in collected images": [collected(row) for row in rows.itertuples()],
         "result":           [row.reason or row.kind for row in rows.itertuples()],
@@ -70,34 +74,38 @@ def describe_exchange(rates: pd.DataFrame) -> list[str]:
         cells = part[part["label"] != EVERY_CLASS]
         good = [f"{_whom(row)} {collected(row)}" for row in cells[cells["kind"] == "worth"].itertuples()]
         if len(cells):
-            sentences.append(f"{arm}, class by class: of {count(len(cells), 'cell')} with a rate, {number(len(good))} "
-                             f"{'is' if len(good) == 1 else 'are'} worth something" + (f" ({join(good, 6)})" if good else "") + ".")
-    silent: dict[str, list[str]] = {}
-    for row in rows[rows["reason"] != ""].itertuples():
-        silent.setdefault(row.reason, []).append(_whom(row))
-    sentences += [f"Not estimable for {join(dict.fromkeys(cells), 6)}: {why}." for why, cells in silent.items()]
-    return [*sentences, *_shape(known)]
+            sentences.append(f"{arm}, class by class: of {count(len(cells), 'cell')} with a rate, {_number_or_none(len(good))} "
+                             f"{'are' if len(good) > 1 else 'is'} worth something" + (f" ({join(good, 6)})" if good else "") + ".")
+    return [*sentences, *_silent(rows[rows["reason"] != ""]), *_shape(known)]
 
 
 def describe_check(
     check: pd.DataFrame,                # of check_rates
     curve: pd.DataFrame,                # of check_curve
+    *,
+    fractions: Sequence[float] = (),    # that the real arm was trained on, of lib.stats.exchange.fractions_of
 ) -> list[str]:
-    """How often prediction and measurement agree, and which cells do not."""
+    """How often prediction and measurement agree, how often within two ends (an open interval is easily met), and which cells do not."""
     sentences = []
     if len(curve):
         off = [f"{_whom(row)} at {row.fraction:g} times ({_span(row.predicted, row.low, row.high, 2)})"
                for row in _named(curve).itertuples() if not row.agree]
         but = f"; not for {join(off, 4)}" if off else ""
         sentences.append("Asked what more real images are worth, the curve through fewer of them is right within its interval in "
-                         f"{number(len(curve) - len(off))} of {count(len(curve), 'case')}{but}.")
+                         f"{number(len(curve) - len(off))} of {count(len(curve), 'case')}{_closed(curve)}{but}.")
     if len(check):
         off = [f"{row.arm} for {_whom(row)}" for row in _named(check).itertuples() if not row.agree]
         but = f"; not {join(off, 4)}" if off else ""
         sentences.append(f"Of {count(len(check), 'exchange rate')} that could be both predicted and measured, "
-                         f"{number(len(check) - len(off))} {'agrees' if len(check) - len(off) == 1 else 'agree'}{but}.")
-    return sentences or ["The predicted rates could not be checked: that takes real images in reserve, and fractions over 1 in "
-                         "classifier.learning_curve."]
+                         f"{_number_or_none(len(check) - len(off))} {'agree' if len(check) - len(off) > 1 else 'agrees'}"
+                         f"{_closed(check)}{but}.")
+    if sentences:
+        return sentences
+    if any(fraction > 1 for fraction in fractions):
+        return ["The predicted rates could not be checked: the real arm was trained on images of the reserve, too, but in no cell is there "
+                "both a predicted and a measured rate of an arm that is worth anything (the tables say why)."]
+    return ["The predicted rates could not be checked: that takes real images in reserve, and fractions over 1 in "
+            "classifier.learning_curve."]
 
 
 def collected(row) -> str:
@@ -111,7 +119,7 @@ def collected(row) -> str:
 
 
 def _sentence(row) -> str:
-    subject = count(int(row.n_added), "added image") if row.n_added else "what it does"
+    subject = count(int(row.n_added), "added image") if row.n_added and not find_arm(row.arm).streams else "what it does"
     start, worth = f"{row.arm} for {row.group}:", collected(row)
     if row.kind == "worth":
         return f"{start} {subject} ≈ {worth} collected ones."
@@ -122,8 +130,31 @@ def _sentence(row) -> str:
     return f"{start} these data cannot tell what it is worth: {worth} collected ones."
 
 
+def _silent(rows: pd.DataFrame) -> list[str]:
+    """Why rows have no rate: one sentence for all arms that lack one for the same reason in the same cells."""
+    cells: dict[tuple[str, str], list[str]] = {}
+    for row in rows.itertuples():
+        cells.setdefault((row.reason, row.arm), []).append(_whom(row))
+    arms: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (why, arm), found in cells.items():
+        arms.setdefault((why, tuple(found)), []).append(arm)
+    return [f"What {join(mine, 6)} {'is' if len(mine) == 1 else 'are'} worth for {join(found, 6)} is not estimable: {why}."
+            for (why, found), mine in arms.items()]
+
+
+def _closed(rows: pd.DataFrame) -> str:
+    """Of how many rows that agree the intervals have both ends; nothing where none agrees."""
+    agree = rows["agree"].astype(bool)
+    closed = int(rows.loc[agree, "closed"].sum())
+    return f", of which {_number_or_none(closed)} {'have' if closed > 1 else 'has'} both ends of every interval" if agree.any() else ""
+
+
+def _number_or_none(how_many: int) -> str:
+    return number(how_many) if how_many else "none"
+
+
 def _shape(known: pd.DataFrame) -> list[str]:
-    """Which curve the rates were read off."""
+    """Which curve the rates were read off, and what their intervals leave out."""
     cells = known.drop_duplicates(["label", "group"])
     if not len(cells):
         return []
@@ -131,7 +162,7 @@ def _shape(known: pd.DataFrame) -> list[str]:
     shapes = {"linear in the logarithm of their number": straight, "an inverse power law": len(cells) - straight}
     shown = join(f"{shape} in {number(n)} of {count(len(cells), 'cell')}" for shape, n in shapes.items() if n)
     return [f"{title_of(known['metric'].iloc[0])} of arm {REAL} over its training images is taken as {shown}, and not believed beyond "
-            f"{number(known['limit'].max(), 0)} times the images."]
+            f"{number(known['limit'].max(), 0)} times the images.", ONE_ORDER]
 
 
 def _span(value: float, low: float, high: float, digits: int = 0, most: float = math.inf) -> str:

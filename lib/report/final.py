@@ -12,6 +12,12 @@ import pandas as pd
 from lib.stats.verdict import Verdict
 from lib.study import Primary
 
+LEGEND = {                              # how the file writes what JSON has no number for
+    "null": "no number: not estimable, or the column does not apply",
+    "inf":  "no upper end: beyond what was measured, or no number is enough",
+    "-inf": "no lower end: beyond what was measured",
+}
+
 
 def final_results(
     *,
@@ -25,8 +31,12 @@ def final_results(
     tables:     Mapping[str, pd.DataFrame],     # name → table, a list of records each
     provenance: Mapping[str, Any],
 ) -> dict:
-    """The whole, ready for `lib.files.write_json`: no NaN (null instead), no numpy type. ValueError where a table's name is taken."""
+    """The whole, ready for `lib.files.write_json`: no NaN, no infinity (see LEGEND), no numpy type.
+
+    ValueError where a table's name is taken.
+    """
     whole = {
+        "legend":     LEGEND,
         "study":      dict(study),
         "declared":   {"sha256": sha256, "lists": lists, "comparisons": [one.model_dump(mode="json") for one in primaries]},
         "verdicts":   [verdict.as_dict() for verdict in verdicts],
@@ -40,7 +50,7 @@ def final_results(
 
 
 def plain(value: Any) -> Any:
-    """Plain Python values throughout; missing and infinite numbers become None. TypeError for what JSON cannot hold."""
+    """Plain Python values throughout; missing numbers become None, infinite ones "inf" and "-inf". TypeError for what JSON cannot hold."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -50,7 +60,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, (str, bool, int)):
         return value
     raise TypeError(f"{type(value).__name__} has no place in JSON: {value!r}")

@@ -36,6 +36,8 @@ def describe_readings(readings: pd.DataFrame) -> list[str]:
     missing = [WORDS[name] for name in WORDS if name not in set(rows["reading"])]
     if missing:
         sentences.append(f"With it {join(missing)} nothing is left to act on.")
+    if rows["reading"].nunique() < 2:
+        return [*sentences, "So there is no second reading to hold the answers against."]
     for (metric, group, arm, baseline), part in rows.groupby(["metric", "group", "arm", "baseline"], sort=False):
         name = f"{capital(str(arm))} against {baseline}, {title_of(metric)}, {group}"
         if part["kind"].nunique() == 1:

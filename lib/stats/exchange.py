@@ -4,13 +4,14 @@ Everything is measured under the same resampled patients (lib/stats/bootstrap.py
 how a place on the curve and its interval are found. Predicted rates are read off the curve below all training patients (fractions under
 1, extrapolated to at most 4), measured ones off trainings on more real images, where a reserve holds them (fractions over 1, not
 extrapolated). A place at f is worth f − 1 times the training images of the cell (class × group): so many more of them, the others
-growing alike, do as much.
+growing alike, do as much. What no interval here holds is said in ONE_ORDER, which the tables of rates carry as `attrs["note"]`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ from lib.stats.support import Support, count_class_support
 FURTHEST = 4.0           # a curve below all training patients is not believed further than this
 REAL     = "real"        # the arm whose curve it is
 Side     = Literal["below", "above"]     # all training patients
+
+ONE_ORDER = ("The curve's smaller sets of training patients are nested and chosen once for the study, so its intervals leave out that "
+             "other patients might have been in them.")
 
 _WORD    = {"below": "under", "above": "over"}
 
@@ -142,7 +146,8 @@ def exchange_rates(
     gain is the arm minus the real one with its interval; fraction, low, high its place on the curve (± inf: beyond what the curve may be
     asked, its `limit`); exponent that of the curve (0: linear in log f); images, images_low, images_high what that is in training images
     of the cell; n_real those that there are and n_added those that the arm adds. kind: worth (the interval is over 1), costs (under 1),
-    nothing shown (1 is inside), cannot tell (inside, and without an upper end) or not estimable (reason says why).
+    nothing shown (1 is inside), cannot tell (inside, and without an upper end) or not estimable (reason says why). attrs["note"] says what
+    the intervals leave out.
     """
     rows, places = [], places_of(evaluation)
     for i, place in enumerate(places):
@@ -153,7 +158,9 @@ def exchange_rates(
     whole = dict.fromkeys(_COUNTS, "Int64")
     table = pd.DataFrame(rows, columns=_COLUMNS).astype(whole | dict.fromkeys(_NUMBERS, float))
     order = {arm: i for i, arm in enumerate(arms_of(evaluation))}
-    return table.sort_values("arm", key=lambda arm: arm.map(order), kind="stable", ignore_index=True)
+    table = table.sort_values("arm", key=lambda arm: arm.map(order), kind="stable", ignore_index=True)
+    table.attrs["note"] = ONE_ORDER
+    return table
 
 
 def check_rates(
@@ -161,10 +168,11 @@ def check_rates(
     measured:  pd.DataFrame,            # side "above", of the same evaluation
     most:      float,                   # the largest fraction trained
 ) -> pd.DataFrame:
-    """Rows that both could estimate: arm, metric, label, group, predicted, predicted_low, predicted_high, measured, …, agree.
+    """Rows that both could estimate: arm, metric, label, group, predicted, predicted_low, predicted_high, measured, …, agree, closed.
 
     All in images of the cell. They agree where the measured rate lies in the predicted interval, both cut to what was measured: a fraction
-    from 1 to `most`. Where neither finds the arm worth anything there is nothing to compare.
+    from 1 to `most`. Where neither finds the arm worth anything there is nothing to compare. closed: both intervals have both ends; one
+    without an end agrees with almost anything.
     """
     keys = ["arm", "metric", "label", "group"]
     both = predicted.merge(measured, on=keys, suffixes=("", "_measured"))
@@ -173,7 +181,8 @@ def check_rates(
     names = {"images": "predicted", "images_low": "predicted_low", "images_high": "predicted_high", "images_measured": "measured",
              "images_low_measured": "measured_low", "images_high_measured": "measured_high"}
     agree = (cut["low"] <= cut["fraction_measured"]) & (cut["fraction_measured"] <= cut["high"])
-    return both[[*keys, "n_real", *names]].rename(columns=names).assign(agree=agree).reset_index(drop=True)
+    closed = np.isfinite(both[["low", "high", "low_measured", "high_measured"]].astype(float)).all(axis=1)
+    return both[[*keys, "n_real", *names]].rename(columns=names).assign(agree=agree, closed=closed).reset_index(drop=True)
 
 
 def check_curve(
@@ -181,18 +190,18 @@ def check_curve(
 ) -> pd.DataFrame:
     """Real images put to the test as if they were an arm: what does the curve below 1 say of the real arm on 1.5 or 2 times the images?
 
-    label, group, fraction (that was trained), predicted, low, high, agree: whether it lies in the predicted interval. Rows with a reason
-    against the curve are left out.
+    label, group, fraction (that was trained), predicted, low, high, agree: whether it lies in the predicted interval, closed: whether that
+    has both ends. Rows with a reason against the curve are left out.
     """
     rows = []
     for place in places_of(evaluation):
         curve, key = curve_of(evaluation, place), _key(evaluation, place)[0]
         for fraction in [f for f in fractions_of(evaluation) if f > 1 and not isinstance(curve, str)]:
-            worth = curve.worth(*_change(evaluation, point(fraction), key))
+            worth = _worth(evaluation, curve, point(fraction), key)
             if not worth.reason:
                 rows.append({**place._asdict(), "fraction": fraction, "predicted": worth.value, "low": worth.low, "high": worth.high,
-                             "agree": worth.low <= fraction <= worth.high})
-    return pd.DataFrame(rows, columns=["label", "group", "fraction", "predicted", "low", "high", "agree"])
+                             "agree": worth.low <= fraction <= worth.high, "closed": bool(np.isfinite([worth.low, worth.high]).all())})
+    return pd.DataFrame(rows, columns=["label", "group", "fraction", "predicted", "low", "high", "agree", "closed"])
 
 
 def _row(evaluation: Evaluation, arm: str, place: Place, curve: LearningCurve | str, counts: pd.DataFrame) -> dict:
@@ -201,14 +210,26 @@ def _row(evaluation: Evaluation, arm: str, place: Place, curve: LearningCurve | 
     row = {"arm": arm, "metric": key.metric, **place._asdict(), "n_real": real, "n_added": added, "n_images": support.n_images,
            "n_clusters": support.n_clusters, "n_positives": support.n_positives, "seeds": len(evaluation.predictions.seeds), "reason": ""}
     if not support.reason:
-        gain = evaluation.uncertainty(evaluation.architectures[0], [Term(1, arm, key), Term(-1, REAL, key)])
+        gain = _gain(evaluation, arm, key)
         row |= dict(zip(("gain", "gain_low", "gain_high"), (gain.value, *gain.interval(evaluation.confidence)), strict=True))
-    worth = Worth.missing(curve) if isinstance(curve, str) else curve.worth(*_change(evaluation, arm, key))
+    worth = Worth.missing(curve) if isinstance(curve, str) else _worth(evaluation, curve, arm, key)
     if worth.reason:
         return row | {"kind": "not estimable", "reason": worth.reason}
     places = {"fraction": worth.value, "low": worth.low, "high": worth.high}
     images = {f"images{end}": (value - 1) * real for end, value in zip(("", "_low", "_high"), places.values(), strict=True)} if real else {}
     return row | places | images | {"limit": curve.limit, "exponent": curve.shape, "kind": _kind(worth)}
+
+
+def _gain(evaluation: Evaluation, arm: str, key: Key) -> Uncertainty:
+    """An arm minus the real one, as it is measured."""
+    return evaluation.uncertainty(evaluation.architectures[0], [Term(1, arm, key), Term(-1, REAL, key)])
+
+
+def _worth(evaluation: Evaluation, curve: LearningCurve, arm: str, key: Key) -> Worth:
+    """An arm's place on the curve, with the pins of its gain."""
+    sign = _sign(key)
+    pins = tuple(replace(pin, side=sign * pin.side) for pin in _gain(evaluation, arm, key).pins)
+    return curve.worth(*_change(evaluation, arm, key), pins)
 
 
 def _kind(worth: Worth) -> str:
@@ -229,9 +250,14 @@ def _key(evaluation: Evaluation, place: Place) -> tuple[Key, Support]:
 
 def _change(evaluation: Evaluation, arm: str, key: Key) -> tuple[np.ndarray, np.ndarray]:
     """An arm minus the real one, more being better: of each training [S], and under each resample [S, B]."""
-    architecture, sign = evaluation.architectures[0], 1 if MEASURES[key.metric].higher_is_better else -1
+    architecture, sign = evaluation.architectures[0], _sign(key)
     return (sign * (evaluation.by_seed(arm, architecture, key) - evaluation.by_seed(REAL, architecture, key)),
             sign * (evaluation.draws_of(arm, architecture, key) - evaluation.draws_of(REAL, architecture, key)))
+
+
+def _sign(key: Key) -> int:
+    """With which more is better."""
+    return 1 if MEASURES[key.metric].higher_is_better else -1
 
 
 def _images(counts: pd.DataFrame, arm: str, place: Place, kind: str) -> int:

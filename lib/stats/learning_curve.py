@@ -14,7 +14,10 @@ Fieller's (1954, J. R. Stat. Soc. B 16:175): all f at which a − h(f) cannot be
 resampled patients for the curve and the arm, and the spread between trainings (lib/stats/interval.py). For a given c, a − h(f) is a
 weighted sum of the arms' values, so each resample is fitted exactly. The interval is the widest over all c that the points do not
 reject. It leaves f = 1 out exactly where the arm's difference from the real one leaves zero out, and has no upper end where the curve may
-be flat.
+be flat. Where that difference has pins (lib/stats/interval.py: an arm at the end of its scale), the sum has them at every f.
+
+Who is among a fraction of the training patients does not vary: a study has one order in which patients join (lib/classify/fractions.py),
+the same for every training seed. That other patients might have joined first is therefore not in the interval.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from lib.stats.interval import Uncertainty, make_uncertainty
+from lib.stats.interval import Pin, Uncertainty, make_uncertainty
 
 SHAPES = tuple(np.linspace(0, 1, 11))    # the exponents c that are tried
 STEP   = 1e-4                            # for the derivative by c
@@ -85,8 +88,9 @@ class LearningCurve:
 
     def worth(
         self,
-        by_seed: np.ndarray,         # [S] the arm minus the real one, of each training
-        draws:   np.ndarray,         # [S, B] under the same resampled patients
+        by_seed: np.ndarray,                # [S] the arm minus the real one, of each training
+        draws:   np.ndarray,                # [S, B] under the same resampled patients
+        pins:    tuple[Pin, ...] = (),      # of that difference, more being better
     ) -> Worth:
         """Where on the curve the arm stands."""
         slope, arm = self.slope(self.shape), make_uncertainty(by_seed, draws, degrees=self.degrees)
@@ -96,13 +100,15 @@ class LearningCurve:
             return Worth.missing("flat curve: more real images did not help here")
         first, last = math.log(min(1.0, self.fractions[0])), math.log(self.limit)
         found = invert(arm.value / slope.value, self.shape)
-        ends = [self._ends(by_seed, draws, c, first, last) for c in {min(self.fitting), max(self.fitting), self.shape}]
+        ends = [self._ends(by_seed, draws, pins, c, first, last) for c in {min(self.fitting), max(self.fitting), self.shape}]
         low, high = min(low for low, _ in ends), max(high for _, high in ends)
         if low <= 1 and high == math.inf and slope.interval(self.confidence)[0] <= 0:
             return Worth.missing("flat curve: whether more real images help cannot be told here")
         return Worth(math.inf if found > last else -math.inf if found < first else math.exp(found), low, high)
 
-    def _ends(self, by_seed: np.ndarray, draws: np.ndarray, shape: float, first: float, last: float) -> tuple[float, float]:
+    def _ends(
+        self, by_seed: np.ndarray, draws: np.ndarray, pins: tuple[Pin, ...], shape: float, first: float, last: float,
+    ) -> tuple[float, float]:
         """The interval with this exponent."""
         weights = slope_weights(self.fractions, shape)
         own = self.by_seed @ weights
@@ -111,7 +117,8 @@ class LearningCurve:
         def side(at: float) -> int:
             """Whether the arm is better (1) or worse (−1) than the real one at this log f; 0: cannot be told."""
             g = stretch(at, shape)
-            low, high = make_uncertainty(by_seed - g * own, draws - g * drawn, degrees=self.degrees).interval(self.confidence)
+            found = make_uncertainty(by_seed - g * own, draws - g * drawn, degrees=self.degrees, pins=pins)
+            low, high = found.interval(self.confidence)
             return 1 if low > 0 else -1 if high < 0 else 0
 
         start = float(np.clip(invert(float(by_seed.mean() / own.mean()), shape), first, last)) if own.mean() > 0 else last

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from lib.process import die_with_parent
 from lib.stats.evaluate import evaluate
 from lib.stats.evaluation import ALL
 from lib.stats.verdict import give_verdict
-from lib.study import Compute, Primary, Study
+from lib.study import Classifier, Compute, Data, Groups, Labels, NullTruth, Primary, Split, Statistics, Study
 from lib.study import fingerprint as digest
 
 ADDS        = "diffusion_curated"                   # the arm whose rules mix a generator's images with the real ones
@@ -38,20 +39,42 @@ KINDS       = ("better", "equivalent", "worse", "cannot tell", "not estimable")
 COLUMNS     = ("repeat", "generator", "baseline", "group", "value", "low", "high", "kind", "images", "patients")
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What a repeat depends on: sections of a study."""
+
+    null_truth: NullTruth
+    data:       Data
+    labels:     Labels
+    groups:     Groups
+    split:      Split
+    classifier: Classifier
+    statistics: Statistics
+
+    @classmethod
+    def of(cls, study: Study) -> Setting:
+        """Out of a study, or out of what a notebook may see of it."""
+        return cls(**{one.name: getattr(study, one.name) for one in fields(cls)})
+
+    def mark(self, fingerprint: str, repeat: int) -> str:
+        """Of everything that decides a repeat; how many there are does not."""
+        given = {name: section.model_dump(mode="json") for name, section in vars(self).items()}
+        given["null_truth"].pop("repeats")
+        return digest([fingerprint, given, repeat])
+
+
 def run_repeats(
-    study:       Study,                 # or what a notebook may see of it
+    setting:     Setting,
     folder:      Path,                  # keeps a file per finished repeat; a run that was stopped goes on from them
     *,
-    fingerprint: str,                   # of code and parameters: repeats that were made otherwise are made again
+    fingerprint: str,                   # of the code: repeats that were made otherwise are made again
     workers:     int = 1,               # repeats at once, each on one thread; any number gives the same
     progress:    Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """A row per repeat, generator and group ("all" and that of `null_truth.group`), in this order: COLUMNS."""
-    repeats = range(study.null_truth.repeats)
-    given = {"null_truth": study.null_truth, "data": study.data, "labels": study.labels, "groups": study.groups, "split": study.split,
-             "classifier": study.classifier, "statistics": study.statistics}
+    repeats = range(setting.null_truth.repeats)
     found = {}
-    for repeat, rows in _each(given, folder, fingerprint, repeats, workers):
+    for repeat, rows in _each(setting, folder, fingerprint, workers):
         found[repeat] = rows
         if progress:
             progress(len(found), len(repeats))
@@ -59,17 +82,17 @@ def run_repeats(
 
 
 def run_repeat(
-    study:       Study,
+    setting:     Setting,
     repeat:      int,
     folder:      Path,
     fingerprint: str,
 ) -> list[dict[str, Any]]:
     """The rows of one repeat, read where they lie finished; what its networks leave behind is deleted at the end."""
-    place, work, mark = folder / f"repeat-{repeat:04d}.json", folder / f"repeat-{repeat:04d}", digest([fingerprint, repeat])
+    place, work, mark = folder / f"repeat-{repeat:04d}.json", folder / f"repeat-{repeat:04d}", setting.mark(fingerprint, repeat)
     if place.is_file() and (kept := json.loads(place.read_text(encoding="utf-8")))["fingerprint"] == mark:
         return [row | {name: np.nan for name in ("value", "low", "high") if row[name] is None} for row in kept["rows"]]
-    predictions = train_world(study, repeat, work, mark)
-    rows = judge_world(study, repeat, predictions)
+    predictions = train_world(setting, repeat, work, mark)
+    rows = judge_world(setting, repeat, predictions)
     plain = [{name: None if value != value else value for name, value in row.items()} for row in rows]
     write_json(place, {"fingerprint": mark, "rows": plain})
     shutil.rmtree(work)
@@ -77,34 +100,35 @@ def run_repeat(
 
 
 def train_world(
-    study:       Study,
+    setting:     Setting,
     repeat:      int,
     folder:      Path,
     fingerprint: str,
 ) -> pd.DataFrame:
     """The `predictions` table of one world: arms real and oversampled, and one per generator under its name."""
-    world, parts = draw_world(study, repeat), []
-    seeds = [repeat * len(study.classifier.seeds) + number for number in range(len(study.classifier.seeds))]       # no two repeats share one
-    for name, arm in {"real": "real", "oversampled": "oversampled"} | dict.fromkeys(COMPARISONS, ADDS).items():
+    world, parts, count = draw_world(setting, repeat), [], len(setting.classifier.seeds)
+    seeds = range(repeat * count, (repeat + 1) * count)                     # no two repeats share one
+    arms = {"real": "real", "oversampled": "oversampled"} | dict.fromkeys(COMPARISONS, ADDS)
+    for name, arm in arms.items():
         outcomes = run_cells(
-            [Cell(arm, architecture, seed) for architecture in study.classifier.architectures for seed in seeds],
-            pool_of(world, name if name in COMPARISONS else None), study.labels, study.classifier,
+            [Cell(arm, architecture, seed) for architecture in setting.classifier.architectures for seed in seeds],
+            pool_of(world, name if name in COMPARISONS else None), setting.labels, setting.classifier,
             folder=folder / name, compute=Compute(device="cpu"), fingerprint=digest([fingerprint, name]),
         )
         parts.append(join_predictions(outcomes).assign(arm=name))
     return pd.concat(parts, ignore_index=True)
 
 
-def judge_world(study: Study, repeat: int, predictions: pd.DataFrame) -> list[dict[str, Any]]:
+def judge_world(setting: Setting, repeat: int, predictions: pd.DataFrame) -> list[dict[str, Any]]:
     """The verdict on each generator, for everybody and for the scarce group, each as if it were the only one declared.
 
     Alone, because Holm's correction over several would make *better* rarer than it is where one comparison is declared.
     """
-    options = study.null_truth
-    evaluation = evaluate(predictions, [options.metric], classes=study.labels.names, positive=study.labels.positive,
-                          groups=[options.group], resamples=study.statistics.resamples, confidence=study.statistics.confidence,
-                          seed=study.statistics.seed + repeat, minimum_positives=study.groups.minimum_positives,
-                          minimum_sensitivity=study.statistics.minimum_sensitivity)
+    options = setting.null_truth
+    evaluation = evaluate(predictions, [options.metric], classes=setting.labels.names, positive=setting.labels.positive,
+                          groups=[options.group], resamples=setting.statistics.resamples, confidence=setting.statistics.confidence,
+                          seed=setting.statistics.seed + repeat, minimum_positives=setting.groups.minimum_positives,
+                          minimum_sensitivity=setting.statistics.minimum_sensitivity)
     rows = []
     for generator, baseline in COMPARISONS.items():
         for group in (None, options.group):
@@ -112,8 +136,8 @@ def judge_world(study: Study, repeat: int, predictions: pd.DataFrame) -> list[di
                                                        margin=options.margin))
             difference = verdict.difference
             rows.append(dict(zip(COLUMNS, (repeat, generator, baseline, group or ALL, difference.value, difference.low, difference.high,
-                                           verdict.kind if difference.estimable else "not estimable", verdict.n_images,
-                                           verdict.n_clusters), strict=True)))
+                                           verdict.kind if difference.estimable else "not estimable", int(verdict.n_images),
+                                           int(verdict.n_clusters)), strict=True)))
     return rows
 
 
@@ -139,28 +163,17 @@ def count_verdicts(
     return pd.DataFrame(found)
 
 
-def _each(
-    given:       Mapping[str, Any],
-    folder:      Path,
-    fingerprint: str,
-    repeats:     Iterable[int],
-    workers:     int,
-) -> Iterable[tuple[int, list[dict[str, Any]]]]:
-    """Repeats as they are finished, in any order."""
+def _each(setting: Setting, folder: Path, fingerprint: str, workers: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Repeats and their rows as they are finished, in any order."""
     folder.mkdir(parents=True, exist_ok=True)
+    repeats = range(setting.null_truth.repeats)
     if workers == 1:
-        yield from (_one(given, repeat, folder, fingerprint) for repeat in repeats)
+        yield from ((repeat, run_repeat(setting, repeat, folder, fingerprint)) for repeat in repeats)
         return
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=die_with_parent) as processes:
-        tasks = [processes.submit(_one, given, repeat, folder, fingerprint) for repeat in repeats]
+        tasks = {processes.submit(run_repeat, setting, repeat, folder, fingerprint): repeat for repeat in repeats}
         try:
-            yield from (task.result() for task in as_completed(tasks))
+            yield from ((tasks[task], task.result()) for task in as_completed(tasks))
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def _one(given: Mapping[str, Any], repeat: int, folder: Path, fingerprint: str) -> tuple[int, list[dict[str, Any]]]:
-    from types import SimpleNamespace
-
-    return repeat, run_repeat(SimpleNamespace(**given), repeat, folder, fingerprint)

@@ -37,7 +37,7 @@ def _sources(study: Study) -> None:
             from lib.phantom.lesions import DIAGNOSES
 
             for name in source.phantom.class_shares:
-                look_up("phantom diagnosis", name, DIAGNOSES)
+                look_up("phantom diagnosis", name, dict.fromkeys(DIAGNOSES))
             for name in source.phantom.domain_shares:
                 look_up("phantom domain", name, DOMAINS)
     check_pools(study.data.sources, study.data.shared_images)

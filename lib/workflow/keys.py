@@ -1,7 +1,7 @@
 """What a job depends on, what it was made from, and therefore why it is stale.
 
 A key is plain JSON: the notebook's hash, the hash of every module it imports, the parameter values it may see, its cells of the grid,
-what lies in the image folders (01), the files of pretrained models, and a hash of each input job's tables and models. A finished job keeps
+what lies in the image folders (01), the files of pretrained models, and a hash of what it reads of each input job. A finished job keeps
 its key in `record.json`; it is stale when the two differ, or when something it made is missing or altered, and for no other reason.
 """
 
@@ -12,10 +12,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lib.classify.arms import find_arm
 from lib.data.errors import DataError
 from lib.study import ROOT, Study, fingerprint
 from lib.workflow.plan import Job, Plan, outputs_root
-from lib.workflow.sources import notebook_hash, notebook_sources
+from lib.workflow.sources import module_sources, notebook_hash, notebook_sources
 from lib.workflow.stages import Stage
 
 MODELS = ("diffusion.base.model", "diffusion.encoder", "gan.encoder", "curation.encoder", "curation.second_encoder", "curation.perceptual",
@@ -37,14 +38,20 @@ def full_key(plan: Plan, job: Job) -> dict[str, Any]:
     """Everything the job depends on, as it is now; an input that is not made yet has the hash None."""
     return {
         "notebook": notebook_hash(job.notebook),
-        "sources":  notebook_sources(job.notebook, ROOT),
+        "sources":  notebook_sources(job.notebook, ROOT) | _drawing(job.cells),
         "params":   visible_params(plan.study, job.stage, job.cells),
         "cells":    list(job.cells),
-        "inputs":   {other.id: outputs_hash(other) for other in plan.inputs(job)},
+        "inputs":   {other.id: outputs_hash(other, metrics=job.stage.metrics) for other in plan.inputs(job)},
         "folders":  _folders(plan.study) if job.stage.images else {},
         "models":   _models(plan.study, job.stage, job.cells),
         "reviews":  _reviews(plan.study) if job.stage.reviewed else {},
     }
+
+
+def _drawing(cells: tuple[dict, ...]) -> dict[str, str]:
+    """The modules of what draws while an arm trains: a process of its own that the notebook starts by name, so no import leads to them."""
+    streams = any(find_arm(cell["arm"]).streams for cell in cells if "arm" in cell)
+    return module_sources("lib.classify.stream_worker", ROOT) if streams else {}
 
 
 def _models(study: Study, stage: Stage, cells: tuple[dict, ...]) -> dict[str, str]:
@@ -59,6 +66,8 @@ def _models(study: Study, stage: Stage, cells: tuple[dict, ...]) -> dict[str, st
 
     shown = visible_params(study, stage, cells)
     named = {key: shown[key] for key in MODELS if shown.get(key)} | {name: name for name in stage.assets}
+    starts = {find_arm(cell["arm"]).start for cell in cells if "arm" in cell} - {""}
+    named |= {f"classifier.{start}": start for start in sorted(starts)}
     if "curation.checks" in shown:
         named |= {f"curation.checks.{check.title}.encoder": check.encoder for check in study.curation.checks if check.encoder}
     return {key: state(model) for key, model in named.items()}
@@ -82,10 +91,20 @@ def _folders(study: Study) -> dict[str, str]:
         return {"unusable": str(error)}
 
 
-def outputs_hash(job: Job) -> str | None:
-    """One hash over the tables and models of a finished job, or None. Nothing else crosses: a restyled figure makes nothing stale."""
+def outputs_hash(
+    job:     Job,
+    *,
+    metrics: bool = False,          # for a reader that looks at metrics.json too: its numbers, and its findings for the study's report
+) -> str | None:
+    """One hash over what crosses from a finished job to later ones, or None: tables, models and the files that its stage shares.
+
+    Nothing else crosses: a restyled figure makes nothing stale.
+    """
     record = read_json(job.record)
-    return fingerprint({name: record["outputs"][name] for name in record["tables"] + record.get("models", [])}) if record else None
+    if not record:
+        return None
+    also = [name for name in (*job.stage.shares, *(["metrics.json"] if metrics else [])) if name in record["outputs"]]
+    return fingerprint({name: record["outputs"][name] for name in record["tables"] + record.get("models", []) + also})
 
 
 def why_stale(plan: Plan, job: Job) -> list[str]:

@@ -86,7 +86,7 @@ class Plan:
     def inputs(self, job: Job) -> list[Job]:
         """The jobs whose outputs `job` reads; a job of a fold sees nothing of the others, which know its test images."""
         return [other for name in job.stage.inputs(job.cells) for other in self.of(name, job.fold)
-                if job.stage.uses(job.cells, other.cells)]
+                if job.stage.uses(job.cells, other.cells, self.study.generators)]
 
     def find(self, stage: str, chunk: str | None) -> Job:
         """One job; `chunk=None` on a stage that fans out means its first chunk."""

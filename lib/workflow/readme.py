@@ -18,7 +18,7 @@ from lib.workflow.plan import outputs_root
 
 PICTURES = {"01_eda": "pictures", "09_statistics": "arms"}              # stage → figure
 # a study's results are those of the first of these that it ran
-ANSWERS  = ("09_statistics", "11_generator_truth", "10_benchmarks", "12_set_distance")
+ANSWERS  = ("09_statistics", "11_generator_truth", "10_benchmarks", "12_set_distance", "13_null_truth")
 FINDINGS = 3                                                            # notebooks put the most important ones first
 ASSETS = ROOT / "lib" / "assets" / "readme"
 

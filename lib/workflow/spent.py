@@ -23,8 +23,9 @@ def time_spent(plan: Plan) -> pd.DataFrame:
     """A row per arm in the study's order: arm, training, generator (minutes), devices (names), unknown (jobs without a time).
 
     `training` is the mean over the arm's trainings on all training images, notebook included; `generator` what was learnt, drawn and
-    curated for it, once, however many trainings use it (with cross-validation: in one fold). It is what the job took that ended: what a job
-    that was interrupted had done before is not in it. Minutes are NaN where the time of a job is unknown.
+    curated for it, once, however many trainings use it (with cross-validation: in one fold). It is what the last run of a job took, so a
+    lower bound: what an interrupted run had done before, and what a run found in work/ (trained cells, drawn images, models), is not in
+    it. Minutes are NaN where the time of a job is unknown.
     """
     chunks: dict[str, list[Job]] = {}
     for job in plan.of(TRAINING):

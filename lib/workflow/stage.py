@@ -233,7 +233,8 @@ class Run:
 
     def _made_by(self, stage: str) -> list[Job]:
         """The jobs of an earlier stage that this one may look at."""
-        return [job for job in self.plan.of(stage, self.job.fold) if self.job.stage.uses(self.job.cells, job.cells)]
+        generators = self.plan.study.generators
+        return [job for job in self.plan.of(stage, self.job.fold) if self.job.stage.uses(self.job.cells, job.cells, generators)]
 
     def _require(self, stage: str, paths: list[Path]) -> None:
         lacking = [path for path in paths if not path.is_file()]

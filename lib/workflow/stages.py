@@ -5,10 +5,10 @@ Which modules of `lib` a stage depends on is not listed: it follows from the not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lib.classify.arms import find_arm
+from lib.classify.arms import find_arm, generators_of
 from lib.classify.grid import chunks as classifier_chunks
 from lib.study import Study
 
@@ -30,16 +30,19 @@ class Stage:
     assets:   tuple[str, ...] = ()                      # shipped models that it uses and that no parameter names
     section:  str | None = None                         # (dotted) section that asks for this stage; a study without it has no such stage
     needs:    Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # of a fan-out: which of `reads` a chunk with these cells uses
-    takes:    Callable[[tuple[dict, ...], tuple[dict, ...]], bool] | None = None     # whether a chunk uses another, by their cells
+    takes:    Callable[[tuple[dict, ...], tuple[dict, ...], Sequence[str]], bool] | None = None
+                                                        # whether a chunk uses another, by their cells and the study's generators
     also:     Callable[[tuple[dict, ...]], tuple[str, ...]] | None = None    # which of `hidden` a chunk depends on all the same
+    shares:   tuple[str, ...] = ()                      # files that it keeps (where it has them) and that later stages read, like tables
+    metrics:  bool = False                              # looks at metrics.json of what it reads, so it depends on it
 
     def inputs(self, cells: tuple[dict, ...]) -> tuple[str, ...]:
         """Stages whose outputs a chunk uses."""
         return self.reads if self.needs is None else self.needs(cells)
 
-    def uses(self, cells: tuple[dict, ...], other: tuple[dict, ...]) -> bool:
-        """Whether a chunk uses one of another stage that has the cells `other`."""
-        return self.takes is None or self.takes(cells, other)
+    def uses(self, cells: tuple[dict, ...], other: tuple[dict, ...], generators: Sequence[str]) -> bool:
+        """Whether a chunk uses one of another stage that has the cells `other`, in a study with these generators."""
+        return self.takes is None or self.takes(cells, other, generators)
 
     def shown(self, cells: tuple[dict, ...]) -> tuple[str, ...]:
         """Keys of `hidden` that a chunk depends on all the same."""
@@ -95,10 +98,10 @@ def _mixed(cells: tuple[dict, ...]) -> tuple[str, ...]:
     return ("01_eda", *models, *drawn)
 
 
-def _own_generator(cells: tuple[dict, ...], other: tuple[dict, ...]) -> bool:
-    """A new GAN leaves the arms of diffusion as they are."""
+def _own_generator(cells: tuple[dict, ...], other: tuple[dict, ...], generators: Sequence[str]) -> bool:
+    """A new GAN leaves the arms of diffusion as they are, and `collected`, which goes by the study's first generator alone."""
     generator = other[0].get("generator") if other else None
-    return generator is None or generator in find_arm(cells[0]["arm"]).generators
+    return generator is None or generator in generators_of(find_arm(cells[0]["arm"]), generators)
 
 
 def _mixing_params(cells: tuple[dict, ...]) -> tuple[str, ...]:
@@ -207,6 +210,9 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("07_classifier",),
         writes   = (),
         params   = ("statistics", "labels.positive", "groups"),
+        hidden   = ("statistics.pdf",),
+        shares   = ("exchange.csv",),
+        metrics  = True,
     ),
     Stage(
         name     = "09_statistics",
@@ -214,7 +220,8 @@ STAGES = {stage.name: stage for stage in (
         reads    = ("01_eda", "02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
                     "08_ablations"),                    # all but 07 for the report of the whole study
         writes   = (),
-        params   = ("statistics", "labels.positive", "labels.conditions", "groups", "data.sources"),
+        params   = ("title", "question", "statistics", "labels.positive", "labels.conditions", "groups", "data.sources"),
+        metrics  = True,
     ),
     Stage(
         name     = "10_benchmarks",
@@ -245,5 +252,15 @@ STAGES = {stage.name: stage for stage in (
         writes   = (),
         params   = ("set_distance", "labels.names", "compute", "data.image_size", "data.crop", "data.remove_hair"),
         section  = "set_distance",
+    ),
+    Stage(
+        name     = "13_null_truth",
+        question = "How often does a study say \"better\" where nothing helps?",
+        reads    = (),
+        writes   = (),
+        params   = ("null_truth", "data", "labels", "groups", "split", "classifier", "statistics", "compute.threads"),
+        hidden   = ("classifier.arms", "classifier.learning_curve", "classifier.chunk_size", "statistics.primary", "statistics.metrics",
+                    "statistics.permutations", "statistics.power", "statistics.pdf"),
+        section  = "null_truth",
     ),
 )}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,13 +35,19 @@ def table_before(run: Run, table: str) -> pd.DataFrame | None:
     return run.read(table) if run.plan.of(maker.name) else None
 
 
-def kept_before(run: Run, stage: str, name: str) -> pd.DataFrame | None:
-    """A CSV that an earlier stage kept, empty texts as such; None where it did not."""
+def kept_before(
+    run:   Run,
+    stage: str,
+    name:  str,
+    *,
+    texts: Collection[str] = (),        # columns that hold text, taken as written: a class may be called "NA" or "1"
+) -> pd.DataFrame | None:
+    """A CSV that an earlier stage kept, an empty cell of any other column being a missing number; None where it did not."""
     path = run.stage_folder(stage) / name
     if not path.is_file():
         return None
-    frame = pd.read_csv(path)
-    return frame.assign(**{column: frame[column].fillna("") for column in frame.select_dtypes(["object", "string"])})
+    numbers = [column for column in pd.read_csv(path, nrows=0).columns if column not in texts]
+    return pd.read_csv(path, dtype=dict.fromkeys(texts, str), keep_default_na=False, na_values={column: [""] for column in numbers})
 
 
 def parts_before(run: Run) -> list[Part]:

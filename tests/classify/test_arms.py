@@ -78,6 +78,7 @@ def test_a_study_must_have_what_an_arm_is_made_of():
     check_arm("gan_uncurated", load_study("params/demo.yaml", {"curation": None}))
     with pytest.raises(ValueError, match="no source has `role: reserve`"):
         check_arm("collected", whole)
+    check_arm("collected", load_study("params/demo.yaml", {"split.file": "splits.csv"}))        # it may name a reserve, as for fractions
     assert generators_of(find_arm("collected"), ["gan", "diffusion"]) == ("diffusion",)
     assert generators_of(find_arm("synthetic_only"), ["gan"]) == ("gan",)
 

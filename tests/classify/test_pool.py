@@ -108,6 +108,12 @@ def test_a_reserve_that_is_short_says_so(samples, pixels, drawn):
     assert pool.added.sum() == 4 and "The reserve lacks 7 of 11 images" in pool.notes[0]
 
 
+def test_a_reserve_without_images_is_refused(samples, pixels, drawn):
+    none = samples.assign(split=samples["split"].replace("reserve", "test"))
+    with pytest.raises(ValueError, match=r"samples hold none; name some in split\.file"):
+        opened("collected", none, pixels, drawn)
+
+
 def test_where_nothing_was_selected_the_arm_draws_real_images_and_says_so(samples, pixels, drawn):
     drawn.tables["curated"] = drawn.tables["curated"].assign(selected=False)
     pool = opened("diffusion_curated", samples, pixels, drawn)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -253,6 +254,17 @@ def test_after_a_pretraining_the_rate_is_a_tenth_and_patience_waits_for_it(mixed
     assert len(trained.history) >= 3                                    # it does not stop before real images were shown
 
 
+def test_a_pretraining_on_drawn_images_alone_has_its_own_rate_and_patience_waits_for_it(small, tmp_path):
+    arm, pool = "diffusion_curated+pretrain=0.5+hybrid", real_pool(small.samples, small.pixels)         # nothing was curated
+    trained = mix(pool, tmp_path, arm, stream=Stub(), epochs=4, patience=1, learning_rate=1e-3)
+    per_epoch = trained.budget // 4
+    rates = [learning_rate_share((epoch + 1) * per_epoch - 1, steps=trained.budget, alone=2 * per_epoch) for epoch in range(4)]
+    assert trained.history["learning_rate"].tolist() == pytest.approx([1e-3 * rate for rate in rates[:len(trained.history)]])
+    assert len(trained.history) >= 3
+    idle = mix(pool, tmp_path / "idle", "diffusion_curated+pretrain=0.5", epochs=2)                     # nothing to pretrain on at all
+    assert_equal_weights(idle, train(small, tmp_path / "real"))
+
+
 def test_blended_images_are_the_two_pictures_in_their_shares(mixed):
     options = Classifier(batch_size=16, mixing={"mixup": 0.4})
     arm = find_arm("diffusion_curated+mixup")
@@ -301,6 +313,21 @@ def test_a_stream_is_asked_before_every_epoch_with_the_losses_of_the_one_before(
     for arm, stream in (("diffusion_curated+hybrid", None), ("diffusion_curated", stub)):
         with pytest.raises(ValueError, match="an arm that draws while it trains needs a stream, and no other arm takes one"):
             mix(mixed, tmp_path, arm, stream=stream)
+
+
+def test_validation_of_a_stream_keeps_the_class_weights_of_the_pool_it_began_with(mixed, small, tmp_path):
+    arm = "diffusion_curated+hybrid"
+    trained = mix(mixed, tmp_path, arm, stream=Stub(), epochs=2)
+    plan = plan_arm(arm, mixed, small.classes, Classifier(epochs=2, batch_size=16), {})
+    assert list(trained.class_weights.values()) == plan.class_weights.tolist()
+    streamed = plan_arm(arm, mixed.with_block(Stub().block(0, {})), small.classes, Classifier(epochs=2, batch_size=16), {})
+    assert streamed.class_weights[2] < plan.class_weights[2]            # of training, whose blocks are all blue
+
+
+def test_several_processes_are_refused_a_stream(mixed, tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.classify.train.prepare_machine", lambda compute: SimpleNamespace(num_processes=2))
+    with pytest.raises(ValueError, match=r"hybrid-small_cnn-seed0: .* by one process, and 2 were started; run it without"):
+        mix(mixed, tmp_path, "diffusion_curated+hybrid", stream=Stub())
 
 
 def test_losses_by_cell_are_means_by_tone_and_by_group():

@@ -1,6 +1,7 @@
 """The level and the power of the test of set distances, on sets whose truth is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lib.curation.distance_power import NONE, features_of, judge_null, null_p_values, power, shifted
@@ -61,5 +62,9 @@ def test_report_says_what_was_found(world):
     judged = {"x": judge_null(np.linspace(0.02, 1, 60), OPTIONS), "y": judge_null(np.full(60, 0.03), OPTIONS)}
     assert "look uniform" in describe_null(judged)[0] and "do not look uniform" in describe_null(judged)[1]
     assert "hue turned by 5% with 60 images" in describe_power(seen, OPTIONS)[0] and "not seen" in describe_power(seen, OPTIONS)[0]
+    wavy = pd.DataFrame({"shift": "hue", "images": [10, 20, 30, 40], "power": [0.85, 0.5, 0.8, 0.9]})
+    assert "hue turned by 5% with 30 images" in describe_power({"x": wavy}, OPTIONS)[0]        # seen at 10, and lost again
+    falls = describe_power({"x": wavy.iloc[:2]}, OPTIONS)[0]
+    assert falls == "x: not seen that often with the most images: hue turned by 5% (50% with 20)."
     assert power_table(seen, OPTIONS).columns.tolist() == ["encoder", "shift", "12 images", "60 images"]
     assert len(plot_power(seen, OPTIONS).axes) == 1 and len(plot_null({"x": np.linspace(0, 1, 9)}).axes) == 1

@@ -58,6 +58,34 @@ def test_draws_every_guidance_from_the_same_noise_and_compares_with_training_ima
     assert again["distance"].iloc[0] == pytest.approx(rows["distance"].iloc[0], rel=1e-6)
 
 
+class Failing:
+    """Draws black and white pictures in turn; those of some cells are not finite."""
+
+    batch_size = 3
+
+    def __init__(self, failing):
+        self.failing = failing
+
+    def __call__(self, requests):
+        return [None if (one.label, one.tone) in self.failing else np.full((8, 8, 3), one.number % 2 * 255, dtype=np.uint8)
+                for one in requests]
+
+
+def test_pictures_are_compared_with_training_images_of_the_cells_that_have_some(studio, monkeypatch):
+    generation = Generation(steps=2, images=4, classes={"melanoma": 1}, tones={"1": 1, "5": 1})
+
+    def swept(*failing):
+        monkeypatch.setattr(studio, "sampler", lambda _: Failing(failing))
+        return sweep(studio, generation, Groups(), Pixels(), guidance=[2.0], images=2).iloc[0]
+
+    both, light, dark = swept(), swept(("melanoma", "5")), swept(("melanoma", "1"))
+    assert (both["pictures"], light["pictures"], dark["pictures"]) == (4, 2, 2)
+    assert light["real"] != dark["real"] and both["real"] == pytest.approx((light["real"] + dark["real"]) / 2)
+    assert both["distance"] == pytest.approx(light["distance"]) == pytest.approx(dark["distance"])
+    with pytest.raises(ValueError, match=r"at guidance 2 no cell has two pictures with finite pixels, .* set compute\.precision: no"):
+        swept(("melanoma", "1"), ("melanoma", "5"))
+
+
 def test_a_quota_without_training_images_is_refused(studio):
     studio.samples = studio.samples.assign(tone=studio.samples["tone"].where(studio.samples["tone"].ne(5)))
     with pytest.raises(ValueError, match="no cell of the quota has two training images"):
@@ -67,6 +95,8 @@ def test_a_quota_without_training_images_is_refused(studio):
 def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
     assert main(["params/rare_lesion_small.yaml"]) == 2 and "add the sections" in capsys.readouterr().err
+    folds = ["-p", "split.folds=3", "-p", "data.sources.1.role=development", "-p", "truth=null"]
+    assert main(["params/ci.yaml", *folds]) == 2 and "split.folds: 3 has one per fold; copy the study" in capsys.readouterr().err
     assert main(["params/demo.yaml"]) == 1 and "run the stage that makes it" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["params/demo.yaml", "--guidance", "0.5"])

@@ -80,6 +80,14 @@ def test_images_and_draws_are_those_of_the_whole_training_set():
     assert shown["of all draws"].tolist()[:2] == ["–", "40%"] and shown["added images"].isna().tolist() == [False, False, True]
 
 
+def test_images_drawn_while_training_are_no_zero():
+    arms = ["diffusion_uncurated+on_the_fly", "diffusion_curated+hybrid", "real"]
+    chunks = [chunk(arms[0], 0, 0.0), chunk(arms[1], 1_200, 0.4), chunk("real", 0, 0.0)]
+    shown = arms_table(arms, images_drawn(chunks))
+    assert shown["added images"].tolist() == ["drawn while training", "1,200 and more, drawn while training", 0]
+    assert shown["of all draws"].tolist() == ["–"] * 3                          # how much of a stream is drawn is not planned beforehand
+
+
 def test_worth_is_asked_of_plain_arms_and_of_the_declared():
     arms = ["real", "oversampled", "diffusion_curated", "diffusion_curated+mixup", "diffusion_curated+ramp", "collected"]
     assert worth_asking(arms, ["diffusion_curated+ramp", "real"]) == [arms[1], arms[2], arms[4], arms[5]]

@@ -62,7 +62,8 @@ def test_table_reads():
 def test_cost_in_words():
     assert describe_cost(costs(), spent(), threads=1, **WORDS) == [
         "Minutes on one thread of a CPU, notebooks with their figures included; a point is 0.01 of AUROC (mean over classes) for V–VI. A "
-        "generator is paid once, however many trainings use its images.",
+        "generator is paid once, however many trainings use its images. A job counts with its last run, so these are at least the minutes "
+        "it took: what that run found done by an earlier one (trained networks, drawn images) is not in them.",
         "Minutes for each point gained: oversampled 3.0 (2.0–6.0).",
         "That nothing was gained is not ruled out for diffusion_curated: no upper end to the price.",
         "Nothing gained, so no price: classical.", "What it took to collect the further images of collected is not in these minutes."]

@@ -84,6 +84,12 @@ def test_doses_in_words():
 def test_where_intervals_hold_zero_nothing_is_said_to_help():
     said = describe_dose(response(groups=("all",), reach=0.2), trends(0.001, 0.01, groups=("all",)), metric="auroc")[0]
     assert "no dose (1:1, 3:1 and 10:1) is told from none" in said and said.endswith("no trend is shown.")
+    later = response(groups=("all",))
+    later = later[later["ratio"] > 0].assign(**{name: later[name].mask(later["ratio"] == 1) for name in later if "difference" in name})
+    said = describe_dose(later, trends(groups=("all",)), metric="auroc")[0]                  # the arm real was not trained
+    assert "better than with 1:1 at 3:1 and worse than with 1:1 at 10:1" in said and "without any" not in said
+    unsure = later.assign(difference_low=-0.5, difference_high=0.5)
+    assert "no dose (3:1 and 10:1) is told from 1:1" in describe_dose(unsure, trends().iloc[:0], metric="auroc")[0]
     two = describe_dose(response(groups=("all",)), trends().iloc[:0], metric="auroc")[0]
     assert "halving" not in two
     missing = describe_dose(response(groups=("all",)), trends(NAN, groups=("all",), note=FEW), metric="auroc")[0]

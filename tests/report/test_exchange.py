@@ -10,7 +10,7 @@ import pytest
 
 from lib.report.exchange import check_table, collected, curve_table, describe_check, describe_exchange, exchange_table
 from lib.report.exchange_figures import plot_exchange, plot_learning_curves
-from lib.stats.exchange import curve_points, evaluate_with_curve, exchange_rates, image_counts
+from lib.stats.exchange import ONE_ORDER, curve_points, evaluate_with_curve, exchange_rates, image_counts
 
 INF = math.inf
 
@@ -54,15 +54,32 @@ def test_cells_reasons_and_the_curve():
     rows.loc[1, "exponent"] = 0.4
     assert describe_exchange(rows)[1:] == [
         "diffusion_curated, class by class: of 2 cells with a rate, 1 is worth something (melanoma × V–VI 40 (22–71)).",
-        "Not estimable for melanoma × I–II: 7 positives, needs 20.",
-        "Not estimable for I–II: flat curve: more real images did not help here.",
+        "What diffusion_curated is worth for melanoma × I–II is not estimable: 7 positives, needs 20.",
+        "What diffusion_curated is worth for I–II is not estimable: flat curve: more real images did not help here.",
         "AUROC (mean over classes) of arm real over its training images is taken as linear in the logarithm of their number in 2 of 3 "
         "cells and an inverse power law in 1 of 3 cells, and not believed beyond 4 times the images.",
+        ONE_ORDER,
     ]
     table = exchange_table(rows)
     assert table.iloc[1].tolist() == ["diffusion_curated", "melanoma", "V–VI", "100", "500", "+0.020", "40 (22–71)", "worth"]
     assert table.iloc[3].tolist()[-2:] == ["–", "7 positives, needs 20"]
     assert table.iloc[0].tolist()[1:3] == ["every class", "everybody"]
+    none = describe_exchange(rows.assign(kind=["nothing shown"] * 3 + ["not estimable"] * 2))
+    assert none[1] == "diffusion_curated, class by class: of 2 cells with a rate, none is worth something."
+
+
+def test_arms_without_a_rate_are_named():
+    flat, cells = "flat curve: more real images did not help here", ("all", "V–VI")
+    rows = [rate(arm, group=group, reason=flat) for arm in ("gan_curated", "collected") for group in cells]
+    assert describe_exchange(pd.DataFrame([*rows, rate("gan_random", group="V–VI", reason=flat)])) == [
+        f"What gan_curated and collected are worth for everybody and V–VI is not estimable: {flat}.",
+        f"What gan_random is worth for V–VI is not estimable: {flat}."]
+
+
+def test_images_drawn_while_training_are_not_counted_as_none():
+    rows = pd.DataFrame([rate("diffusion_uncurated+on_the_fly", added=0), rate("diffusion_curated+hybrid")])
+    assert exchange_table(rows)["added images"].tolist() == ["drawn while training", "500 and more, drawn while training"]
+    assert describe_exchange(rows)[1].startswith("diffusion_curated+hybrid for everybody: what it does ≈")
 
 
 def test_without_a_curve_or_arms_it_says_what_to_do():
@@ -71,6 +88,8 @@ def test_without_a_curve_or_arms_it_says_what_to_do():
     assert "not estimable (classifier.learning_curve has 0 fractions under 1, needs 2)" in said and "[0.25, 0.5, 0.75]" in said
     assert describe_exchange(none.iloc[:0]) == ["No arm adds anything to the real images, so there is nothing to exchange."]
     assert "fractions over 1" in describe_check(pd.DataFrame(), pd.DataFrame())[0]
+    flat, = describe_check(pd.DataFrame(), pd.DataFrame(), fractions=[0.5, 1.0, 2.0])       # the reserve was there, no cell was comparable
+    assert "fractions over 1" not in flat and "on images of the reserve, too, but in no cell" in flat
     for empty in (none, none.iloc[:0]):
         assert not plot_exchange(empty, arms=["real"]).findobj(lambda artist: artist.get_gid() == "interval")
 
@@ -78,15 +97,20 @@ def test_without_a_curve_or_arms_it_says_what_to_do():
 def test_the_check_names_what_does_not_agree():
     check = pd.DataFrame([
         {"arm": "gan_curated", "label": "all", "group": group, "predicted": 40.0, "predicted_low": 22.0, "predicted_high": INF,
-         "measured": measured, "measured_low": 10.0, "measured_high": 30.0, "agree": measured > 22}
+         "measured": measured, "measured_low": 10.0, "measured_high": 30.0, "agree": measured > 22, "closed": False}
         for group, measured in (("all", 25.0), ("V–VI", 20.0))])
     curve = pd.DataFrame([
-        {"label": "melanoma", "group": "V–VI", "fraction": 2.0, "predicted": 1.6, "low": 1.2, "high": 1.9, "agree": False}])
+        {"label": "melanoma", "group": "V–VI", "fraction": 2.0, "predicted": 1.6, "low": 1.2, "high": 1.9, "agree": False, "closed": True}])
     assert describe_check(check, curve) == [
         "Asked what more real images are worth, the curve through fewer of them is right within its interval in 0 of 1 case; not for "
         "melanoma × V–VI at 2 times (1.60 (1.20–1.90)).",
-        "Of 2 exchange rates that could be both predicted and measured, 1 agrees; not gan_curated for V–VI.",
+        "Of 2 exchange rates that could be both predicted and measured, 1 agrees, of which none has both ends of every interval; "
+        "not gan_curated for V–VI.",
     ]
+    closed = check.assign(closed=True, agree=True)
+    assert describe_check(closed, curve.iloc[:0])[0].endswith("2 agree, of which 2 have both ends of every interval.")
+    assert describe_check(check.assign(agree=False), curve.iloc[:0])[0].endswith("measured, none agrees; not gan_curated for everybody and "
+                                                                                "gan_curated for V–VI.")
     assert check_table(check).iloc[0].tolist() == ["gan_curated", "every class", "everybody", "40 (22 or more)", "25 (10–30)", True]
     assert curve_table(curve).iloc[0].tolist() == ["melanoma", "V–VI", "2", "1.60 (1.20–1.90)", False]
 

@@ -91,6 +91,8 @@ def test_sentences_on_readings(read):
         "cannot tell with it left out. The answer turns round with the reading.",
         f"{NASTY} against real, AUROC (positive classes), everybody: worse under every reading.",
     ]
-    assert "With it counted as benign and left out nothing is left to act on." in describe_readings(read[read["reading"] == "malignant"])
+    one = describe_readings(read[read["reading"] == "malignant"])
+    assert one[1:] == ["With it counted as benign and left out nothing is left to act on.",
+                       "So there is no second reading to hold the answers against."]
     assert "The word depends on the reading." in describe_readings(read.query("reading != 'benign'"))[2]
     assert describe_readings(read.iloc[:0]) == [NO_IMAGES]

@@ -113,11 +113,12 @@ def results(**tables):
 
 
 def test_final_results_hold_everything_as_plain_json():
-    frame = pd.DataFrame({"arm": ["a", None], "value": [1.5, math.nan], "n": pd.array([1, None], dtype="Int64"), "odd": [np.inf, 0.0],
+    frame = pd.DataFrame({"arm": ["a", None], "value": [1.5, math.nan], "n": pd.array([1, None], dtype="Int64"), "odd": [np.inf, -np.inf],
                           "own": np.array([True, False])})
     found = json.loads(json.dumps(results(fairness=frame), allow_nan=False))
-    assert found["fairness"] == [{"arm": "a", "value": 1.5, "n": 1, "odd": None, "own": True},
-                                 {"arm": None, "value": None, "n": None, "odd": 0.0, "own": False}]
+    assert found["fairness"] == [{"arm": "a", "value": 1.5, "n": 1, "odd": "inf", "own": True},
+                                 {"arm": None, "value": None, "n": None, "odd": "-inf", "own": False}]
+    assert set(found["legend"]) == {"null", "inf", "-inf"}
     assert found["declared"] == {"sha256": "ab", "lists": 2, "comparisons": [PRIMARY.model_dump(mode="json")]}
     assert found["conclusion"] == "So." and found["provenance"] == {"commit": "c"} and found["study"] == {"name": "demo"}
 

@@ -9,7 +9,10 @@ import pytest
 from lib.stats.compare import differences
 from lib.stats.evaluate import evaluate
 from lib.stats.exchange import (
+    ONE_ORDER,
     Place,
+    _change,
+    _key,
     check_curve,
     check_rates,
     curve_of,
@@ -64,6 +67,7 @@ def test_every_arm_has_a_row_for_every_cell(evaluation, rates):
     assert len(places_of(evaluation)) == 16 and places_of(evaluation)[0] == ("all", "all")
     assert len(rates) == 3 * 16 and list(rates["arm"].drop_duplicates()) == list(ARMS)
     assert not rates.duplicated(["arm", "label", "group"]).any()
+    assert rates.attrs["note"] == ONE_ORDER
 
 
 def test_planted_arms_get_back_what_they_are_worth(rates):
@@ -93,6 +97,20 @@ def test_it_says_worth_exactly_where_the_difference_leaves_zero_out(table, rates
         assert {"worth": one["low"] > 0, "costs": one["high"] < 0}.get(row.kind, one["low"] <= 0 <= one["high"])
 
 
+@pytest.mark.parametrize(("metric", "signal"), [("auroc", 1.0), ("brier", 2.2)])
+def test_so_it_does_for_an_arm_at_the_end_of_its_scale(make, metric, signal):
+    table = planted(make, patients=50, per_patient=1, signal=signal)
+    perfect = table["arm"].eq("twice")                                        # in all seeds, so no resample finds an error
+    table.loc[perfect, ["p_0", "p_1", "p_2"]] = 1e-12 + np.eye(3)[table.loc[perfect, "y_true"]] * (1 - 3e-12)
+    found = evaluate_with_curve(table, metric, arms=["twice"], groups=[], **OPTIONS)
+    (known,) = differences(found, "real").query("arm == 'twice'").to_dict("records")
+    row = exchange_rates(found, counts()).iloc[0]
+    assert (row["gain_low"], row["gain_high"]) == pytest.approx((known["low"], known["high"])) and known["low"] < 0 < known["high"]
+    assert row["kind"] == "cannot tell" and row["low"] < 1 and row["high"] == np.inf
+    one = _change(found, "twice", _key(found, Place("all", "all"))[0])
+    assert curve_of(found, Place("all", "all")).worth(*one).low > 1           # what resamples alone would say
+
+
 def test_fractions_change_no_other_comparison(table):
     whole, few = table[table["train_fraction"] == 1], OPTIONS | {"resamples": 5, "arms": ["real", "half"]}
     mine, other = (differences(evaluate(frame, ["auroc"], **few), "real") for frame in (table, whole))
@@ -107,6 +125,10 @@ def test_predicted_agrees_with_measured(evaluation, rates):
     assert not ((check["predicted"] <= 0) & (check["measured"] <= 0)).any()
     curve = check_curve(evaluation)
     assert set(curve["fraction"]) == {1.5, 2.5} and curve["agree"].mean() > 0.85
+    np.testing.assert_array_equal(curve["closed"], np.isfinite(curve[["low", "high"]]).all(axis=1))
+    ends = ["predicted_low", "predicted_high", "measured_low", "measured_high"]
+    np.testing.assert_array_equal(check["closed"], np.isfinite(check[ends]).all(axis=1))
+    assert {True, False} == set(curve["closed"]) == set(check["closed"])
     wrong = check_rates(rates.assign(low=1.0, high=1.01), measured, 2.5)
     assert not wrong[(wrong["arm"] == "twice") & (wrong["group"] == "all")]["agree"].any()
 

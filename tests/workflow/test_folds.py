@@ -71,7 +71,7 @@ def test_an_arm_rests_on_the_generators_of_its_fold():
 
 
 def test_without_folds_everything_is_called_as_before():
-    plan = load_plan("params/ci.yaml", {"generation.shards": 1})
+    plan = load_plan("params/ci.yaml", {"generation.shards": 1, "classifier.arms": ["real", "oversampled"]})
     assert [job.id for job in plan.jobs if job.stage.name in PER_FOLD] == [
         "02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation/shard-1-of-1", "05_generation/gan-shard-1-of-1",
         "06_curation/diffusion", "06_curation/gan", "07_classifier/real-small_cnn-2d86bda0", "07_classifier/real-small_cnn-04e9def8",
@@ -127,7 +127,8 @@ def test_a_notebook_of_a_fold_reads_that_fold(outputs):
 
 
 def test_the_grid_of_a_summary_is_that_of_one_fold():
-    grids = [open_stage("09_statistics", "params/ci.yaml", overrides).cells_of("07_classifier") for overrides in ({}, FOLDS)]
+    whole = {"classifier.arms": ["real", "oversampled"]}
+    grids = [open_stage("09_statistics", "params/ci.yaml", overrides).cells_of("07_classifier") for overrides in (whole, FOLDS)]
     for key in ("arm", "architecture", "seed"):
         assert [cell[key] for cell in grids[0]] == [cell[key] for cell in grids[1]][:4]
     assert len(grids[1]) == 8

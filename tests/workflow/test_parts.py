@@ -24,6 +24,8 @@ from lib.workflow.plan import make_plan
 from lib.workflow.runner import waiting
 from lib.workflow.stages import STAGES
 
+PLAIN = {"classifier.arms": ["real", "oversampled"]}                     # without generated images
+
 
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
@@ -52,7 +54,7 @@ def pretend_made(plan, job, content="x"):
     ({"data.sources.0.phantom.domain_shares": {"xray": 1}},     r"no phantom domain is called 'xray'"),
     ({"data.sources.0": {"dataset": "ham10000"}, "data.sources.1": {"dataset": "isic_2019", "role": "test_only"}},
      r"share images: .*shared_images: first_source"),
-    ({"classifier.arms": ["real", "oversampled", "classical", "clasical"]}, r"-p classifier\.arms  classifier\.arms: .*classical"),
+    ({"classifier.arms": ["real", "oversampled", "diffusion_curated", "clasical"]}, r"-p classifier\.arms  classifier\.arms: .*classical"),
     ({"labels.conditions": {"clinic": {"x": "navus"}}},         r"labels\.conditions.*nevus"),
     ({"classifier.architectures": ["resnet19"]},                r"classifier\.architectures: .*resnet18"),
     ({"statistics.metrics": ["auROC2"]},                        r"no metric is called 'auROC2'; did you mean auroc"),
@@ -78,8 +80,11 @@ def test_stages_see_only_what_they_declare():
     ({"generation.attempts": 9},                      {"05_generation", "06_curation"}),
     ({"generation.shards": 3},                        set()),
     ({"generation.steps": 5},                         {"05_generation", "06_curation", "11_generator_truth"}),
-    ({"generation.generators": ["gan"]},              set()),
+    ({"generation.generators": ["gan"]} | PLAIN,      set()),
     ({"gan.penalty": 1},                              {"04_wgan_gp", "06_curation"}),
+    ({"statistics.pdf": True},                        {"09_statistics"}),
+    ({"title": "Another"},                            {"09_statistics"}),    # printed in the study's report
+    ({"question": "Why?"},                            {"09_statistics"}),
     ({"data.remove_hair": True}, {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
                                   "11_generator_truth", "01_eda"}),
     ({"compute.threads": 2},     {"02_textual_inversion", "03_lora", "04_wgan_gp", "05_generation", "06_curation", "07_classifier",
@@ -97,7 +102,7 @@ def test_a_shard_needs_only_what_draws_it():
     needs = {job.chunk: {other.id for other in plan.inputs(job)} for job in plan.of("05_generation")}
     assert needs["shard-2-of-2"] == {"01_eda", "02_textual_inversion", "03_lora"}
     assert needs["gan-shard-1-of-2"] == {"01_eda", "04_wgan_gp"}
-    alone = load_plan("params/ci.yaml", {"generation.generators": ["gan"]})
+    alone = load_plan("params/ci.yaml", {"generation.generators": ["gan"]} | PLAIN)
     assert {job.chunk for job in alone.of("05_generation")} == {"gan-shard-1-of-2", "gan-shard-2-of-2"}
 
 
@@ -174,6 +179,54 @@ def test_staleness_goes_by_content(outputs):
     assert why_stale(plan, chunk) == ["input 01_eda changed"]
     (eda.folder / "samples.parquet").unlink()
     assert why_stale(plan, eda) == ["samples.parquet is missing"]
+
+
+@pytest.mark.parametrize(("name", "stale"), [
+    ("exchange.csv", ["09_statistics"]),                                 # of 08, for the conclusion and the report
+    ("metrics.json", ["09_statistics"]),
+    ("per_run.csv",  []),                                                # kept for people
+])
+def test_what_later_stages_read_beside_tables_counts(outputs, name, stale):
+    plan = load_plan("params/ci.yaml")
+    before, after = plan.find("08_ablations", None), [plan.find("09_statistics", None)]
+    for content in ("x", "y", None):
+        pretend_made(plan, before)
+        pretend_made(plan, after[0])
+        assert why_stale(plan, after[0]) == []
+        record = read_json(before.record)
+        write_json(before.record, record | {"outputs": record["outputs"] | ({name: content} if content else {})})
+        assert [job.id for job in after if why_stale(plan, job)] == (stale if content else [])
+
+
+def test_metrics_count_only_for_who_looks_at_them(outputs):
+    plan = load_plan("params/ci.yaml")
+    chunk, readers = plan.find("07_classifier", None), [plan.find(name, None) for name in ("08_ablations", "09_statistics")]
+    eda = plan.find("01_eda", None)
+    for job in (eda, chunk, *readers):
+        pretend_made(plan, job)
+    assert not any(why_stale(plan, job) for job in readers)
+    for job, stale in ((eda, [readers[1]]), (chunk, readers)):
+        record = read_json(job.record)
+        write_json(job.record, record | {"outputs": record["outputs"] | {"metrics.json": "other"}})
+        assert [other for other in readers if why_stale(plan, other)] == stale
+    assert full_key(plan, chunk)["inputs"] == read_json(chunk.record)["key"]["inputs"]
+
+
+def test_an_arm_that_streams_depends_on_what_draws():
+    plan = load_plan("params/ci.yaml", {"classifier.arms": ["real", "oversampled", "gan_uncurated", "gan_uncurated+on_the_fly"]})
+    sources = {job.cells[0]["arm"]: full_key(plan, job)["sources"] for job in plan.of("07_classifier")}
+    drawing = {"lib.classify.stream_worker", "lib.diffusion.generate", "lib.gan.sampler"}
+    assert drawing <= set(sources["gan_uncurated+on_the_fly"]) and set(sources["real"]) < set(sources["gan_uncurated+on_the_fly"])
+    assert sources["real"] == sources["gan_uncurated"] and "lib.classify.stream_worker" not in sources["real"]
+
+
+@pytest.mark.parametrize(("generators", "used"), [
+    (["diffusion", "gan"], "diffusion"), (["gan", "diffusion"], "diffusion"), (["gan"], "gan"),
+])
+def test_what_was_collected_goes_by_one_generator(generators, used):
+    stage = STAGES["07_classifier"]
+    assert [name for name in generators if stage.uses(({"arm": "collected"},), ({"generator": name},), generators)] == [used]
+    assert all(stage.uses(({"arm": "synthetic_only"},), ({"generator": name},), generators) for name in generators)
 
 
 def test_the_order_of_classes_counts(outputs):

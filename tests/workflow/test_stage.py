@@ -114,7 +114,7 @@ def test_fingerprint_follows_the_module_and_the_values(outputs):
 
 
 def test_a_section_that_the_study_lacks_is_none_where_the_stage_may_see_it(outputs):
-    overrides = {"diffusion": None, "truth": None, "generation.tones": {}}
+    overrides = {"diffusion": None, "truth": None, "generation.tones": {}, "classifier.arms": ["real", "oversampled"]}
     study = open_stage("05_generation", "params/ci.yaml", overrides).study
     assert study.diffusion is None
     with pytest.raises(StageError, match=r"05_generation reads study\.benchmarks but does not declare it"):

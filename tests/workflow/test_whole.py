@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pandas as pd
 import pytest
@@ -91,12 +92,18 @@ def test_own_figures_and_what_others_kept(run):
     folder.mkdir()
     (folder / "exchange.csv").write_text("worth\n40\n")
     pd.testing.assert_frame_equal(kept_before(run, "08_ablations", "exchange.csv"), pd.DataFrame({"worth": [40]}))
+    kept = pd.DataFrame({"label": ["NA", "None", "1"], "reason": ["", "", ""], "images": [1.5, math.nan, math.inf],
+                         "seeds": pd.array([3, None, 3], dtype="Int64")})
+    (folder / "exchange.csv").write_text(kept.to_csv(index=False))
+    found = kept_before(run, "08_ablations", "exchange.csv", texts=["label", "reason"])
+    assert found["label"].tolist() == ["NA", "None", "1"] and found["reason"].tolist() == [""] * 3
+    pd.testing.assert_frame_equal(found[["images", "seeds"]], kept[["images", "seeds"]].astype(float))
 
 
 def test_a_table_that_the_study_does_not_have(tmp_path, monkeypatch):
     monkeypatch.setenv("OUTPUTS_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    run = open_stage("09_statistics", "params/ci.yaml", {"curation": None})
+    run = open_stage("09_statistics", "params/ci.yaml", {"curation": None, "classifier.arms": ["real", "oversampled"]})
     assert table_before(run, "curated") is None
 
 
