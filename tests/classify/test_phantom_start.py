@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lib.classify import phantom_cnn
-from lib.classify.arms import START, check_arm
+from lib.classify.arms import START, check_arm, find_arm
 from lib.classify.fit import Run
 from lib.classify.grid import Cell
 from lib.classify.models import ImageClassifier, SmallCnn, build_model, load_start
