@@ -75,7 +75,7 @@ def test_few_alike_none_wanted_and_all_rejected(count):
 
 
 def test_what_is_wanted_is_the_quota_without_its_surplus():
-    study = load_study("params/demo.yaml", {"curation": {}})
+    study = load_study("params/demo.yaml", {"curation": {}, "generation.images": 112})
     wanted = wanted_images(study, [*"123456"], "diffusion")
     assert wanted["images"].sum() == study.generation.images == 112 and set(wanted["tone"]) == {"5", "6"}
     assert wanted_images(study, [*"123456"], "gan")["images"].sum() == 112
