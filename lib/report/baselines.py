@@ -69,8 +69,8 @@ def describe_arms(arms: Sequence[str]) -> list[str]:
     adding = generated_arms(arms)
     if not adding:
         return ["No arm of this study adds generated images: it compares ways to use the real ones."]
-    sentences = [f"{count(len(adding), 'arm')} of {number(len(arms))} {'adds' if len(adding) == 1 else 'add'} generated images; all take "
-                 "the same steps on batches of the same sizes."]
+    sentences = [f"{count(len(adding), 'arm')} of {number(len(arms))} {'adds' if len(adding) == 1 else 'add'} generated images; all have "
+                 "the same budget of steps on batches of the same sizes."]
     if not any(name in arms for name in PLAIN):
         sentences.append(f"Neither {join(PLAIN, last='nor')} was trained, so what generated images add to real ones cannot be seen.")
     alone = [name for name in adding if len(found[name].generators) == 1 and found[name].which == "selected"

@@ -58,11 +58,19 @@ def describe_null_truth(counts: pd.DataFrame, options: NullTruth) -> list[str]:
     null = counts[counts["generator"].isin(NULL) & (counts["repeats"] > 0)]
     if null.empty:
         return ["No repeat could be judged, so nothing is known about wrong verdicts."]
-    over = null[null["share"] > options.limit]
     worst = null.loc[null["share"].idxmax()]
     opening = (f"Where nothing helps, \"better\" came up in at most {percent(worst['share'], 1)} of the repeats of a comparison "
-               f"(limit {percent(options.limit)}): the limit is {'exceeded' if len(over) else 'kept'}.")
+               f"(limit {percent(options.limit)}): {_held(null, options.limit)}.")
     return [opening, *(_sentence(row) for _, row in counts.iterrows() if row["repeats"])]
+
+
+def _held(null: pd.DataFrame, limit: float) -> str:
+    """The limit is held only where every interval ends below it: a few repeats without a wrong verdict show little."""
+    if (null["share"] > limit).any():
+        return "more than the limit" + ("" if (null["low"] > limit).any() else ", which so few repeats can also show by chance")
+    highest = null["high"].max()
+    return "the limit is kept" if highest <= limit else \
+        f"within the limit, though a rate of up to {percent(highest, 1)} would agree with so few repeats"
 
 
 def _sentence(row: pd.Series) -> str:

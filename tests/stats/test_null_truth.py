@@ -47,12 +47,17 @@ def test_nothing_estimable_gives_no_share():
     assert "nothing is known" in describe_null_truth(found, NullTruth())[0]
 
 
-@pytest.mark.parametrize(("better", "words"), [(2, "the limit is kept"), (3, "the limit is exceeded")])
-def test_sentences_follow_from_the_counts(better, words):
-    rows = pd.DataFrame(made_up(["better"] * better + ["cannot tell"] * (40 - better)), columns=list(COLUMNS))
+@pytest.mark.parametrize(("better", "repeats", "words"), [
+    (0, 100, "the limit is kept"),
+    (2, 40,  "within the limit, though a rate of up to 16.9% would agree with so few repeats"),
+    (3, 40,  "more than the limit, which so few repeats can also show by chance"),
+    (9, 40,  "more than the limit."),
+])
+def test_sentences_follow_from_the_counts(better, repeats, words):
+    rows = pd.DataFrame(made_up(["better"] * better + ["cannot tell"] * (repeats - better)), columns=list(COLUMNS))
     counts = count_verdicts(rows)
     said = describe_null_truth(counts, NullTruth())
-    assert words in said[0] and f'"better" in {better} of 40 repeats' in said[1]
+    assert words in said[0] and f'"better" in {better} of {repeats} repeats' in said[1]
     assert verdict_table(counts)["true"].tolist() == ["nothing helps"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lib.training.checkpoints import load_checkpoint, save_checkpoint
+from lib.training.checkpoints import load_checkpoint, save_checkpoint, told_when_full
 from lib.training.schedules import cosine_with_warmup
 
 _REPORT = 100           # steps between two lines of progress
@@ -46,17 +46,18 @@ def train(
 
     With the same steps, seeds and threads a run that was killed ends bit-equal with one that was not; with `minutes` the length of
     the schedule follows the clock, so it does not. The average is exponential over the weights (Polyak & Juditsky 1992); buffers
-    are taken as they are. Raises ArithmeticError when the loss is no longer a number; the last checkpoint stays.
+    are taken as they are. Raises ArithmeticError when the loss is no longer a number, OSError where the disk is full; the last
+    checkpoint stays.
     """
     optimizer = torch.optim.AdamW(_groups(model, weight_decay), lr=learning_rate, betas=(0.9, 0.99))
     averaged = {name: value.detach().clone() for name, value in model.named_parameters()}
-    start, before, recent = 0, 0.0, []
+    start, before, recent, newest = 0, 0.0, [], None
     found = load_checkpoint(folder, fingerprint=fingerprint, say=say)
     if found is not None:
         model.load_state_dict(found.state["model"])
         optimizer.load_state_dict(found.state["optimizer"])
         averaged = {name: value.clone() for name, value in found.state["averaged"].items()}
-        start, before, recent = found.step, found.state["minutes"], found.state["recent"]
+        start, before, recent, newest = found.step, found.state["minutes"], found.state["recent"], found.step
         say(f"resumed after step {start:,}")
 
     began = time.monotonic()
@@ -85,20 +86,21 @@ def train(
             pace = (step - start) / (time.monotonic() - began)
             say(f"step {step:,} of {steps:,}, loss {sum(recent) / len(recent):.4f}, {pace:.2f} steps/s, {spent:.1f} min")
         if spent - saved >= checkpoint_minutes:
-            _save(folder, step, fingerprint, model, optimizer, averaged, spent, recent)
-            saved = spent
+            _save(folder, step, newest, fingerprint, model, optimizer, averaged, spent, recent)
+            saved, newest = spent, step
 
-    _save(folder, step, fingerprint, model, optimizer, averaged, spent, recent)
+    _save(folder, step, newest, fingerprint, model, optimizer, averaged, spent, recent)
     model.load_state_dict(averaged, strict=False)
     return Outcome(step, spent, sum(recent) / max(len(recent), 1))
 
 
-def _save(folder: Path, step: int, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer, averaged: dict,
-          spent: float, recent: list[float]) -> None:
+def _save(folder: Path, step: int, newest: int | None, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer,
+          averaged: dict, spent: float, recent: list[float]) -> None:
     state = {
         "model": dict(model.state_dict()), "averaged": averaged, "optimizer": optimizer.state_dict(), "minutes": spent, "recent": recent,
     }
-    save_checkpoint(folder, step, state, fingerprint=fingerprint)
+    with told_when_full("base model", step, folder, newest):
+        save_checkpoint(folder, step, state, fingerprint=fingerprint)
 
 
 def _place(step: int, steps: int, warmup: int, spent: float, minutes: float | None) -> int:

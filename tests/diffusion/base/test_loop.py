@@ -1,6 +1,7 @@
 """The loop: resumed it ends where it would have, it averages as the formula says, and it stops on a loss that is no number."""
 
 import copy
+import errno
 
 import pytest
 import torch
@@ -40,6 +41,21 @@ def test_a_killed_run_ends_like_one_that_was_not(tmp_path):
     again = train(halved, losses(halved), folder=tmp_path / "b", **OPTIONS)
     assert outcome.steps == again.steps == 30 and outcome.loss == again.loss
     assert all(torch.equal(left, right) for left, right in zip(whole.state_dict().values(), halved.state_dict().values(), strict=True))
+
+
+def test_a_full_disk_is_explained_and_costs_no_checkpoint(tmp_path, monkeypatch):
+    save, model = loop.save_checkpoint, network()
+
+    def full(folder, step, state, **options):
+        if step > 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return save(folder, step, state, **options)
+
+    monkeypatch.setattr(loop, "save_checkpoint", full)
+    with pytest.raises(OSError, match=r"the disk is full after step 13\. The checkpoint of step 12 stays in .*run the same command again"):
+        train(model, losses(model), folder=tmp_path, checkpoint_minutes=0, **OPTIONS)
+    monkeypatch.undo()
+    assert train(network(), losses(network(), fail_at=0), folder=tmp_path, **(OPTIONS | {"steps": 12})).steps == 12
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
