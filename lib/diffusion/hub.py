@@ -65,6 +65,13 @@ def load_pipeline(
     return pipeline.to(device)
 
 
+def cast(pipeline: StableDiffusionPipeline, dtype: torch.dtype) -> None:
+    """All weights in `dtype`. Parts that are so already are left alone: diffusers warns of every cast, also of one that changes nothing."""
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module) and any(weight.dtype != dtype for weight in part.parameters()):
+            part.to(dtype)
+
+
 def identify(base: Base) -> Identity:
     """Name, commit and hash of the files that `load_pipeline` reads; hashes them once per process. ModelError as there."""
     folder = _folder(base)

@@ -29,7 +29,7 @@ from lib.diffusion.adapters import FILE as ADAPTER_FILE
 from lib.diffusion.adapters import adapter_hash, load_lora
 from lib.diffusion.anchor import Anchors, colour_of
 from lib.diffusion.generate import Sampler, png_bytes
-from lib.diffusion.hub import file_hash, identify, load_pipeline
+from lib.diffusion.hub import cast, file_hash, identify, load_pipeline
 from lib.diffusion.image_prompt import attach_ip_adapter, image_adapter_hash, picture_hash
 from lib.diffusion.requests import Request
 from lib.diffusion.sampler import DiffusionSampler
@@ -88,7 +88,7 @@ def _diffusion_sampler(row: Mapping[str, Any], study: Path, device: torch.device
     generation = _generation(row)
     if generation.image_prompt.mode == "ip_adapter":
         attach_ip_adapter(pipeline, generation)
-    pipeline.to(getattr(torch, row["dtype"]))
+    cast(pipeline, getattr(torch, row["dtype"]))
     if row["image_adapter"] and image_adapter_hash(pipeline) != row["image_adapter_sha256"]:
         raise NotReproducible(f"{row['image_id']}: {row['image_adapter_weights']} of {row['image_adapter']} or its image encoder is not "
                               "what it was drawn with (other weights)")

@@ -18,7 +18,7 @@ from lib.data.pixels import load_pixels
 from lib.diffusion.adapters import Loaded, adapter_hash, load_lora
 from lib.diffusion.anchor import Anchors, measure_anchors
 from lib.diffusion.examples import training_examples
-from lib.diffusion.hub import Identity, identify, load_pipeline, native_size
+from lib.diffusion.hub import Identity, cast, identify, load_pipeline, native_size
 from lib.diffusion.image_prompt import attach_ip_adapter
 from lib.diffusion.latents import Latents, encode
 from lib.diffusion.quota import domain_shares, quota
@@ -90,7 +90,7 @@ class Studio:
         """
         if generation.image_prompt.mode == "ip_adapter":
             attach_ip_adapter(self.pipeline, generation)
-        self.pipeline.to(DTYPES[self.accelerator.mixed_precision])
+        cast(self.pipeline, DTYPES[self.accelerator.mixed_precision])
         pictures = None if generation.image_prompt.mode == "none" else self.pictures
         return DiffusionSampler(self.pipeline, generation, anchors=self.anchors, pictures=pictures, size=self.size)
 

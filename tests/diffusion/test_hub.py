@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lib.diffusion import hub
-from lib.diffusion.hub import file_hash, identify, load_pipeline, native_size
+from lib.diffusion.hub import cast, file_hash, identify, load_pipeline, native_size
 from lib.pretrained import ModelError
 from lib.study.generate import Base
 
@@ -29,6 +29,17 @@ def test_a_pipeline_comes_frozen_and_in_the_wanted_precision(tiny_base):
         assert {weight.dtype for weight in part.parameters()} == {torch.bfloat16}
     assert pipeline.safety_checker is None
     assert all(part.conv_in.weight.is_contiguous(memory_format=torch.channels_last) for part in (pipeline.unet, pipeline.vae.decoder))
+
+
+def test_weights_are_cast_where_they_have_to_be_alone(tiny_base, monkeypatch):
+    pipeline, asked = load_pipeline(tiny_base), []
+    with monkeypatch.context() as patch:
+        patch.setattr(type(pipeline.unet), "to", lambda part, *given: asked.append(given))
+        cast(pipeline, torch.float32)
+    assert asked == []
+    cast(pipeline, torch.bfloat16)
+    weights = [weight for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder) for weight in part.parameters()]
+    assert {weight.dtype for weight in weights} == {torch.bfloat16}
 
 
 def test_a_missing_model_says_how_to_fetch_it():
