@@ -13,6 +13,7 @@ import pandas as pd
 from lib.classify.arms import find_arm
 from lib.report.baselines import with_stream
 from lib.report.comparisons import ALL, EVERYBODY, names_of_groups, title_of
+from lib.report.headline import table_record
 from lib.report.words import NOTHING, count, join, number, signed
 from lib.stats.exchange import ONE_ORDER, REAL
 
@@ -44,7 +45,7 @@ def check_table(check: pd.DataFrame) -> pd.DataFrame:
         "group":     rows["group"],
         "predicted": [_span(row.predicted, row.predicted_low, row.predicted_high) for row in rows.itertuples()],
         "measured":  [_span(row.measured, row.measured_low, row.measured_high) for row in rows.itertuples()],
-        "agree":     rows["agree"].astype(bool),
+        "agree":     ["yes" if agree else "no" for agree in rows["agree"]],
     })
 
 
@@ -56,8 +57,23 @@ def curve_table(check: pd.DataFrame) -> pd.DataFrame:
         "group":           rows["group"],
         "times the images": [f"{fraction:g}" for fraction in rows["fraction"]],
         "predicted":       [_span(row.predicted, row.low, row.high, 2) for row in rows.itertuples()],
-        "agree":           rows["agree"].astype(bool),
+        "agree":           ["yes" if agree else "no" for agree in rows["agree"]],
     })
+
+
+def exchange_record(
+    rates:    pd.DataFrame,
+    check:    pd.DataFrame,             # of check_rates
+    curve:    pd.DataFrame,             # of check_curve
+    findings: Sequence[str],            # of describe_check
+) -> dict:
+    """What the README shows of it: the rates of all classes together, and where there was a reserve, how they and the curve held."""
+    tables = {"What added images are worth in collected ones": exchange_table(rates[rates["label"] == ALL])}
+    if (check["label"] == ALL).any():
+        tables["Exchange rates, predicted from fewer images and measured with more"] = check_table(check[check["label"] == ALL])
+    if (curve["label"] == ALL).any():
+        tables["More real images, read off the curve through fewer"] = curve_table(curve[curve["label"] == ALL])
+    return {"findings": list(findings), "headlines": [table_record(table.astype(str), caption) for caption, table in tables.items()]}
 
 
 def describe_exchange(rates: pd.DataFrame) -> list[str]:

@@ -1,6 +1,7 @@
 """Put studies' results into README.md, so that no figure there is typed: `python -m lib.workflow.readme demo rare_lesion_small …`.
 
-Between `<!-- results:NAME -->` and `<!-- end -->` stands what `outputs/NAME` says; the demo's pictures go to `lib/assets/readme`.
+Between `<!-- results:NAME -->` and `<!-- end -->` stands what `outputs/NAME` says, with NAME/STAGE what that stage alone says; the demo's
+pictures go to `lib/assets/readme`.
 Pictures are copied from phantom studies only: data sets' images are not ours to publish.
 """
 
@@ -23,25 +24,23 @@ FINDINGS = 3                                                            # notebo
 ASSETS = ROOT / "lib" / "assets" / "readme"
 
 
-def results_block(study: str) -> str:
-    """Verdicts (or findings) and headline table of a finished study, as Markdown. ValueError when it has not run."""
-    folders = [outputs_root() / study / stage for stage in ANSWERS]
+def results_block(name: str) -> str:
+    """Verdicts (or findings) and headline tables of a finished study, or study/stage, as Markdown. ValueError when it has not run."""
+    study, _, stage = name.partition("/")
+    folders = [outputs_root() / study / one for one in ([stage] if stage else ANSWERS)]
     folder = next((folder for folder in folders if (folder / "provenance.json").is_file()), folders[0])
     metrics, origin = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
     if not metrics or not origin:
-        raise ValueError(f"{study} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
-    headline = metrics["headline"]
+        raise ValueError(f"{name} has no results under {folder}; run it first: python run_all.py params/{study}.yaml")
+    if stage and "answer" not in metrics:
+        raise ValueError(f"{stage} of {study} has nothing to put into a README by itself; name the study alone")
+    if stage:
+        metrics = metrics["answer"]
     said = [verdict["sentence"] for verdict in metrics["verdicts"]] if "verdicts" in metrics else metrics["findings"][:FINDINGS]
-    interval = f" ({_plain(headline['interval'])})" if headline["interval"] else ""
-    lines = [
-        "\n>\n".join(f"> {_plain(sentence)}" for sentence in said), "",
-        f"{_plain(headline['caption'])}{interval}:", "",
-        "| " + " | ".join(map(_plain, headline["columns"])) + " |",
-        "|" + "---|" * len(headline["columns"]),
-        *("| " + " | ".join(map(_plain, row)) + " |" for row in headline["rows"]), "",
-        f"From `outputs/{study}/{folder.name}/metrics.json`, code {origin['commit']}, {origin['device']}.",
-    ]
-    return "\n".join(lines)
+    lines = ["\n>\n".join(f"> {_plain(sentence)}" for sentence in said), ""]
+    for headline in metrics["headlines"] if "headlines" in metrics else [metrics["headline"]]:
+        lines += _table(headline)
+    return "\n".join([*lines, f"From `outputs/{study}/{folder.name}/metrics.json`, code {origin['commit']}, {origin['device']}."])
 
 
 def put(text: str, study: str, block: str) -> str:
@@ -67,6 +66,16 @@ def main(studies: list[str], readme: Path = ROOT / "README.md") -> int:
         for stage, figure in PICTURES.items():
             shutil.copyfile(outputs_root() / "demo" / stage / "figures" / f"{figure}.png", ASSETS / f"{figure}.png")
     return 0
+
+
+def _table(headline: dict) -> list[str]:
+    interval = f" ({_plain(headline['interval'])})" if headline["interval"] else ""
+    return [
+        f"{_plain(headline['caption'])}{interval}:", "",
+        "| " + " | ".join(map(_plain, headline["columns"])) + " |",
+        "|" + "---|" * len(headline["columns"]),
+        *("| " + " | ".join(map(_plain, row)) + " |" for row in headline["rows"]), "",
+    ]
 
 
 def _plain(text: object) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lib.report.exchange import check_table, collected, curve_table, describe_check, describe_exchange, exchange_table
+from lib.report.exchange import check_table, collected, curve_table, describe_check, describe_exchange, exchange_record, exchange_table
 from lib.report.exchange_figures import plot_exchange, plot_learning_curves
 from lib.stats.exchange import ONE_ORDER, curve_points, evaluate_with_curve, exchange_rates, image_counts
 
@@ -111,8 +112,11 @@ def test_the_check_names_what_does_not_agree():
     assert describe_check(closed, curve.iloc[:0])[0].endswith("2 agree, of which 2 have both ends of every interval.")
     assert describe_check(check.assign(agree=False), curve.iloc[:0])[0].endswith("measured, none agrees; not gan_curated for everybody and "
                                                                                 "gan_curated for V–VI.")
-    assert check_table(check).iloc[0].tolist() == ["gan_curated", "every class", "everybody", "40 (22 or more)", "25 (10–30)", True]
-    assert curve_table(curve).iloc[0].tolist() == ["melanoma", "V–VI", "2", "1.60 (1.20–1.90)", False]
+    assert check_table(check).iloc[0].tolist() == ["gan_curated", "every class", "everybody", "40 (22 or more)", "25 (10–30)", "yes"]
+    assert curve_table(curve).iloc[0].tolist() == ["melanoma", "V–VI", "2", "1.60 (1.20–1.90)", "no"]
+    record = exchange_record(pd.DataFrame([rate(), rate(label="nevus")]), check, curve, ["Found."])
+    assert record["findings"] == ["Found."] and [len(table["rows"]) for table in record["headlines"]] == [1, 2]
+    assert json.loads(json.dumps(record)) == record and record["headlines"][1]["rows"][0][-1] == "yes"
 
 
 def test_a_figure_shows_every_interval_and_its_open_ends():

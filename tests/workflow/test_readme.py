@@ -28,6 +28,20 @@ def test_block_holds_the_saved_figures(outputs):
     assert "> Cannot tell.\n>\n> Worse." in block and "| &lt;b>real | 0.8 |" in block and "abc" in block
 
 
+def test_a_stage_of_a_study_has_an_answer_of_its_own(outputs, tmp_path):
+    tables = [{"caption": name, "interval": "", "columns": ["x"], "rows": [[name]]} for name in ("Rates", "Curve")]
+    write_json(outputs / "toy" / "08_ablations" / "metrics.json", {"answer": {"findings": ["Agrees."], "headlines": tables}})
+    write_json(outputs / "toy" / "08_ablations" / "provenance.json", {"commit": "abc", "device": "CPU"})
+    block = results_block("toy/08_ablations")
+    assert block.startswith("> Agrees.\n\nRates:") and "| Curve |" in block and "outputs/toy/08_ablations/metrics.json" in block
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results:toy -->\nold\n<!-- end -->\n<!-- results:toy/08_ablations -->\nold\n<!-- end -->\n")
+    assert main(["toy", "toy/08_ablations"], readme) == 0
+    assert "old" not in readme.read_text() and readme.read_text().count("Cannot tell.") == 1
+    with pytest.raises(ValueError, match="name the study alone"):
+        results_block("toy/09_statistics")
+
+
 def test_put_replaces_and_can_be_repeated(outputs, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results:toy -->\nold\n<!-- end -->\nafter\n")
