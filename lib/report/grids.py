@@ -59,7 +59,8 @@ def cell_grid(
         for k, index in enumerate(np.sort(rng.permutation(where)[:per_cell])):
             _place(axes, pixels[int(index)], left + k * tile, top + 0.22, tile)
     axes.set(xlim=(0, cell * across), ylim=(counts.shape[0] * tall, 0), aspect="equal")
-    axes.set_xticks([j * cell + (cell - 0.1) / 2 for j in range(across)], [wrap(name, max(int(cell * 11), 8)) for name in counts.columns])
+    axes.set_xticks([j * cell + (cell - 0.1) / 2 for j in range(across)],
+                    [wrap(name, max(int(cell * 11), 8), lines=4) for name in counts.columns])
     axes.set_yticks([i * tall + 0.22 + tile / 2 for i in range(len(counts))], [wrap(name, 20) for name in counts.index])
     axes.xaxis.tick_top()
     _bare(axes)
