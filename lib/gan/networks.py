@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from lib.gan.input_gradient import input_gradient
+from lib.gan.instance_norm import InstanceNorm
 from lib.study.gan import SIZES
 
 FIRST = 4                                           # pixels per side where the generator starts and the critic ends
@@ -65,14 +66,19 @@ class Critic(nn.Module):
     classes: the class's vector times the summed features is added (projection, Miyato & Koyama 2018, arXiv 1802.05637, eq. 3).
     """
 
-    def __init__(self, image_size: int, features: int = 16, classes: int = 0):                        # classes 0: not conditional
+    def __init__(
+        self,
+        image_size: int,
+        features:   int                = 16,
+        classes:    int                = 0,                 # 0: not conditional
+        norm:       type[nn.GroupNorm] = InstanceNorm,      # or torch's own, the same numbers
+    ):
         super().__init__()
         self.image_size, self.features, self.classes = image_size, features, classes
         channels = widths(image_size, features)[::-1]
         self.image = nn.Conv2d(3, channels[0], 4, 2, 1)
         self.down = nn.ModuleList(nn.Conv2d(into, out, 4, 2, 1, bias=False) for into, out in pairwise(channels))
-        # GroupNorm with a group for each channel is InstanceNorm; this kernel takes channels-last as it comes, the other copies it
-        self.norms = nn.ModuleList(nn.GroupNorm(width, width) for width in channels[1:])
+        self.norms = nn.ModuleList(norm(width, width) for width in channels[1:])
         # its bias would leave real − fake and every gradient as they are, and Adam would turn rounding errors into steps of it
         self.score = nn.Conv2d(channels[-1], 1, FIRST, bias=False)
         self.classify = nn.Embedding(classes, channels[-1]) if classes else None

@@ -44,7 +44,7 @@ class WrittenOut(PlainLoop):
 
 
 class ChannelsLast(PlainLoop):
-    """Weights and images lie channels-last, which convolutions take without reordering them."""
+    """Weights and images lie channels-last, which convolutions take without reordering them; norms that do so too are the critic's."""
 
     def __init__(self, generator: nn.Module, critic: nn.Module, *others):
         super().__init__(*(network.to(memory_format=torch.channels_last) for network in (generator, critic)), *others)

@@ -12,7 +12,7 @@ SAVINGS = {                                     # contestants that are the plain
     "frozen critic": "no gradients of the critic's weights in the generator's step",
     "one pass":      "real and drawn images through the critic in one pass",
     "written out":   "the penalty's gradient written out as a forward computation",
-    "channels last": "channels-last memory",
+    "channels last": "channels-last memory and a norm written for it",
     "fused Adam":    "fused Adam",
     "compiled":      "networks compiled, but for the penalty",
 }

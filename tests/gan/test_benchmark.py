@@ -36,7 +36,7 @@ def test_every_contestant_passes_as_many_images_through_the_networks(setup, monk
     """In an iteration: drawn for each step, and three kinds of images to each critic step and one to the generator's."""
     seen = {}
 
-    def networks(self):
+    def networks(self, norm=None):
         generator, critic = Generator(32, 4, 1), Critic(32, 1)
         generator.register_forward_pre_hook(lambda module, args: count("drawn", len(args[0])))
         critic.register_forward_pre_hook(lambda module, args: count("judged", len(args[0])))

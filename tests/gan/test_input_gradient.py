@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lib.gan.input_gradient import _Whiten, _WhitenTransposed, input_gradient
+from lib.gan.input_gradient import input_gradient
 from lib.gan.networks import Critic
 
 
@@ -26,11 +26,3 @@ def test_equals_autograd(classes, layout):
     for name, one, other in zip(weights, ours, theirs, strict=True):
         other = torch.zeros_like(weights[name]) if other is None else other
         torch.testing.assert_close(torch.zeros_like(other) if one is None else one, other, rtol=1e-7, atol=1e-11, msg=name)
-
-
-def test_derivatives_agree_with_finite_differences():
-    torch.manual_seed(0)
-    values, gradient = torch.randn(2, 2, 3, 3, 2, dtype=torch.double).unbind(-1)
-    scale = torch.rand(2, 2, 1, 1, dtype=torch.double) + 0.5
-    assert torch.autograd.gradcheck(lambda x: _Whiten.apply(x, 1e-5), (values.clone().requires_grad_(),))
-    assert torch.autograd.gradcheck(_WhitenTransposed.apply, tuple(one.clone().requires_grad_() for one in (gradient, values, scale)))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.func import functional_call, grad, vmap
+from torch.nn import GroupNorm
 
 from lib.gan.networks import Critic
 from lib.gan.penalty import between, gradient_norms, gradient_penalty
@@ -21,8 +22,9 @@ def drawn(classes=0, batch=5):
 
 
 def sample_by_sample(critic, real, fake, alpha, labels, weights=None):
-    """λ = 10; each sample's gradient from torch.func, without a batch."""
+    """λ = 10; each sample's gradient from torch.func, without a batch and through torch's own norms."""
     weights = weights or {name: parameter.detach() for name, parameter in critic.named_parameters()}
+    critic = Critic(32, features=2, classes=critic.classes, norm=GroupNorm)
 
     def score(point, label):
         given = (point[None],) if labels is None else (point[None], label[None])
