@@ -32,6 +32,9 @@ class World:
     repeat:   int
 
 
+TURNS = 20         # how often `copies` holds each image of the largest label × group
+
+
 class Plan(Protocol):
     """What a world is drawn after: a study, or these sections of one."""
 
@@ -81,13 +84,14 @@ def shuffled(world: World) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def copies(world: World) -> tuple[pd.DataFrame, np.ndarray]:
-    """Training images once more, those of a label × group in turn, until every such cell is as large as the largest.
+    """Training images over and over, those of a label × group in turn, until every such cell is TURNS times as large as the largest was.
 
-    So each is drawn as often as under `oversampled`, and nothing is there that was not there before.
+    So each is drawn as often as under `oversampled`, one image of a cell within 1 / TURNS of another: with few turns the images that get a
+    copy more than their neighbours would weigh up to twice as much, and that is a difference which a study could rightly find.
     """
     rows = np.flatnonzero(world.samples["split"] == "train")
     cells = world.samples.iloc[rows].groupby(["label", "group"], sort=True).indices
-    most = max(map(len, cells.values()))
+    most = TURNS * max(map(len, cells.values()))
     again = np.concatenate([np.resize(rows[members], most - len(members)) for members in cells.values()])
     return world.samples.iloc[again][["label", "group", "tone"]].reset_index(drop=True), world.pixels[again]
 

@@ -144,8 +144,8 @@ def _power(verdicts: Sequence[Verdict], power: pd.DataFrame, share: float) -> li
     for verdict, row in zip(verdicts, names_of_groups(power).itertuples(), strict=True):
         if verdict.kind == "cannot tell" and pd.notna(row.detectable):
             most = "no difference" if math.isinf(row.detectable) else f"a difference of {number(row.detectable)}"
-            said.append(f"A study of this size finds {most} in {title_of(row.metric)} for {row.group} {percent(share)} of the time; "
-                        f"{verdict.margin:g} was declared to matter.")
+            said.append(f"Between {verdict.arm} and {verdict.baseline}, a study of this size finds {most} in {title_of(row.metric)} for "
+                        f"{row.group} {percent(share)} of the time; {verdict.margin:g} was declared to matter.")
     return said
 
 

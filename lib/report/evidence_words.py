@@ -88,7 +88,7 @@ def _difference(row, metric: str, margin: float) -> str:
         return f"{where}: {pair} cannot be told apart in {name}; {numbers}: the interval contains zero."
     if kind == "equivalent":
         real = ", though probably not zero" if lies_beyond(row.low, row.high) else ""
-        return f"{where}: {pair} differ by less than the margin of {margin:g} in {name}; {numbers}{real}."
+        return f"{where}: {pair} differ by less than the margin of {margin:g} in {name}, by this interval alone; {numbers}{real}."
     by = f"by more than the margin of {margin:g}"
     tail = by if lies_beyond(row.low, row.high, margin) else f"whether {by} cannot be told"
     return f"{where}: {row.arm} is {kind} than {row.baseline} in {name}, {tail}; {numbers}."

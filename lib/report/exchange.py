@@ -18,6 +18,7 @@ from lib.report.words import NOTHING, count, join, number, signed
 from lib.stats.exchange import ONE_ORDER, REAL
 
 EVERY_CLASS = "every class"
+OFF_CURVE   = "more than the curve reaches"
 TEXTS = ("arm", "metric", "label", "group", "kind", "reason")       # columns of exchange.csv that hold no number
 
 
@@ -43,7 +44,7 @@ def check_table(check: pd.DataFrame) -> pd.DataFrame:
         "arm":       rows["arm"],
         "class":     rows["label"],
         "group":     rows["group"],
-        "predicted": [_span(row.predicted, row.predicted_low, row.predicted_high) for row in rows.itertuples()],
+        "predicted": [_span(row.predicted, row.predicted_low, row.predicted_high, beyond=OFF_CURVE) for row in rows.itertuples()],
         "measured":  [_span(row.measured, row.measured_low, row.measured_high) for row in rows.itertuples()],
         "agree":     ["yes" if agree else "no" for agree in rows["agree"]],
     })
@@ -56,7 +57,7 @@ def curve_table(check: pd.DataFrame) -> pd.DataFrame:
         "class":           rows["label"],
         "group":           rows["group"],
         "times the images": [f"{fraction:g}" for fraction in rows["fraction"]],
-        "predicted":       [_span(row.predicted, row.low, row.high, 2) for row in rows.itertuples()],
+        "predicted":       [_span(row.predicted, row.low, row.high, 2, beyond=OFF_CURVE) for row in rows.itertuples()],
         "agree":           ["yes" if agree else "no" for agree in rows["agree"]],
     })
 
@@ -88,10 +89,11 @@ def describe_exchange(rates: pd.DataFrame) -> list[str]:
     for arm, part in known.groupby("arm", sort=False):
         sentences += [_sentence(row) for row in part[part["label"] == EVERY_CLASS].itertuples()]
         cells = part[part["label"] != EVERY_CLASS]
-        good = [f"{_whom(row)} {collected(row)}" for row in cells[cells["kind"] == "worth"].itertuples()]
+        good, bad = ([f"{_whom(row)} {collected(row)}" for row in cells[cells["kind"] == kind].itertuples()] for kind in ("worth", "costs"))
         if len(cells):
+            costs = f", and {number(len(bad))} {'cost' if len(bad) > 1 else 'costs'} images ({join(bad, 6)})" if bad else ""
             sentences.append(f"{arm}, class by class: of {count(len(cells), 'cell')} with a rate, {_number_or_none(len(good))} "
-                             f"{'are' if len(good) > 1 else 'is'} worth something" + (f" ({join(good, 6)})" if good else "") + ".")
+                             f"{'are' if len(good) > 1 else 'is'} worth something" + (f" ({join(good, 6)})" if good else "") + costs + ".")
     return [*sentences, *_silent(rows[rows["reason"] != ""]), *_shape(known)]
 
 
@@ -104,17 +106,18 @@ def describe_check(
     """How often prediction and measurement agree, how often within two ends (an open interval is easily met), and which cells do not."""
     sentences = []
     if len(curve):
-        off = [f"{_whom(row)} at {row.fraction:g} times ({_span(row.predicted, row.low, row.high, 2)})"
+        off = [f"{_whom(row)} at {row.fraction:g} times, predicted as {_span(row.predicted, row.low, row.high, 2, beyond=OFF_CURVE)}"
                for row in _named(curve).itertuples() if not row.agree]
-        but = f"; not for {join(off, 4)}" if off else ""
-        sentences.append("Asked what more real images are worth, the curve through fewer of them is right within its interval in "
-                         f"{number(len(curve) - len(off))} of {count(len(curve), 'case')}{_closed(curve)}{but}.")
+        which = f" ({join(off, 4)})" if off else ""
+        high, low = (int(side(curve["predicted"], curve["fraction"]).sum()) for side in (pd.Series.gt, pd.Series.lt))
+        sentences.append(f"Asked what more real images are worth, the curve through fewer of them is contradicted in "
+                         f"{_number_or_none(len(off))} of {count(len(curve), 'case')}{which}; {_closed(curve)}. What it names as likeliest "
+                         f"is too much in {number(high)} and too little in {number(low)}.")
     if len(check):
         off = [f"{row.arm} for {_whom(row)}" for row in _named(check).itertuples() if not row.agree]
-        but = f"; not {join(off, 4)}" if off else ""
-        sentences.append(f"Of {count(len(check), 'exchange rate')} that could be both predicted and measured, "
-                         f"{_number_or_none(len(check) - len(off))} {'agree' if len(check) - len(off) > 1 else 'agrees'}"
-                         f"{_closed(check)}{but}.")
+        which = f" ({join(off, 4)})" if off else ""
+        sentences.append(f"Of {count(len(check), 'exchange rate')} that could be both predicted and measured and are not nothing by both, "
+                         f"{_number_or_none(len(off))} {'are' if len(off) > 1 else 'is'} contradicted{which}; {_closed(check)}.")
     if sentences:
         return sentences
     if any(fraction > 1 for fraction in fractions):
@@ -130,8 +133,8 @@ def collected(row) -> str:
         return NOTHING
     most = row.limit - 1
     if row.n_real:
-        return _span(row.images, row.images_low, row.images_high, most=most * row.n_real)
-    return _span(row.fraction - 1, row.low - 1, row.high - 1, 2, most=most) + " times as many"
+        return _span(row.images, row.images_low, row.images_high, beyond=f"over {number(float(most * row.n_real), 0)}")
+    return _span(row.fraction - 1, row.low - 1, row.high - 1, 2, beyond=f"over {number(float(most), 2)}") + " times as many"
 
 
 def _sentence(row) -> str:
@@ -159,10 +162,10 @@ def _silent(rows: pd.DataFrame) -> list[str]:
 
 
 def _closed(rows: pd.DataFrame) -> str:
-    """Of how many rows that agree the intervals have both ends; nothing where none agrees."""
-    agree = rows["agree"].astype(bool)
-    closed = int(rows.loc[agree, "closed"].sum())
-    return f", of which {_number_or_none(closed)} {'have' if closed > 1 else 'has'} both ends of every interval" if agree.any() else ""
+    """In how many rows an interval could have failed on either side: an open one is easily met."""
+    closed = int(rows["closed"].sum())
+    easy = "" if closed == len(rows) else ", and an open one is easily met"
+    return f"{_number_or_none(closed)} of them {'have' if closed > 1 else 'has'} both ends of every interval{easy}"
 
 
 def _number_or_none(how_many: int) -> str:
@@ -181,9 +184,8 @@ def _shape(known: pd.DataFrame) -> list[str]:
             f"{number(known['limit'].max(), 0)} times the images.", ONE_ORDER]
 
 
-def _span(value: float, low: float, high: float, digits: int = 0, most: float = math.inf) -> str:
-    """"40 (22–71)", "40 (22 or more)", "over 120 (60 or more)", "−20 (12 or less)"."""
-    beyond = "more than was trained" if math.isinf(most) else f"over {number(float(most), digits)}"
+def _span(value: float, low: float, high: float, digits: int = 0, beyond: str = "more than was trained") -> str:
+    """"40 (22–71)", "40 (22 or more)", "over 120 (60 or more)", "−20 (12 or less)"; `beyond` stands for a value without end."""
     middle = beyond if value == math.inf else "less than was trained" if value == -math.inf else number(float(value), digits)
     ends = [number(float(end), digits) for end in (low, high)]
     if math.isinf(low) or math.isinf(high):

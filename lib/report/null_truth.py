@@ -60,7 +60,8 @@ def describe_null_truth(counts: pd.DataFrame, options: NullTruth) -> list[str]:
         return ["No repeat could be judged, so nothing is known about wrong verdicts."]
     worst = null.loc[null["share"].idxmax()]
     opening = (f"Where nothing helps, \"better\" came up in at most {percent(worst['share'], 1)} of the repeats of a comparison "
-               f"(limit {percent(options.limit)}): {_held(null, options.limit)}.")
+               f"(limit {percent(options.limit)}): {_held(null, options.limit)}. That was {_MEANING[worst['generator']]}, for "
+               f"{_whom(worst['group'])}, {worst['better']} of {count(worst['repeats'], 'repeat')}.")
     return [opening, *(_sentence(row) for _, row in counts.iterrows() if row["repeats"])]
 
 
@@ -74,8 +75,8 @@ def _held(null: pd.DataFrame, limit: float) -> str:
 
 
 def _sentence(row: pd.Series) -> str:
-    others = [f"{kind} {row[kind]}" for kind in KINDS[1:] if row[kind]]
-    rest = f"; besides {join(others)}" if others else ""
+    others = [f"{kind} {row[kind]} times" if row[kind] > 1 else f"{kind} once" for kind in KINDS[1:] if row[kind]]
+    rest = f"; otherwise {join(others)}" if others else ""
     return capital(f"{_MEANING[row['generator']]}, for {_whom(row['group'])}: \"better\" in {row['better']} of "
                    f"{count(row['repeats'], 'repeat')} ({percent(row['share'], 1)}, 95% interval {percent(row['low'], 1)} to "
                    f"{percent(row['high'], 1)}){rest}.")

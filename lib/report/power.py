@@ -49,7 +49,7 @@ def _describe(row, share: float) -> list[str]:
              f"{_how_often(share)}.")
     networks = ["This holds for these trained networks only: with one training per arm nothing is known about training again."]
     if row.detectable <= row.margin:
-        return [found, f"That covers {margin}: the study was large enough for its question.", *(networks if row.seeds == 1 else [])]
+        return [found, f"That covers {margin}: for this question alone the study was large enough.", *(networks if row.seeds == 1 else [])]
     more = []
     if pd.notna(row.clusters_needed):
         images = "" if pd.isna(row.images_needed) else f" ({_about(row.images_needed)} images)"

@@ -128,7 +128,8 @@ def curve_of(
     if support.reason:
         return support.reason
     if len(fractions) < needed:
-        return f"classifier.learning_curve has {len(fractions)} fractions {_WORD[side]} 1, needs {needed}"
+        there = f"{len(fractions)} fraction{'' if len(fractions) == 1 else 's'}"
+        return f"classifier.learning_curve has {there} {_WORD[side]} 1, needs {needed}"
     changes = [_change(evaluation, point(fraction), key) for fraction in fractions]
     return LearningCurve(fractions, np.stack([own for own, _ in changes], axis=1), np.stack([drawn for _, drawn in changes], axis=1),
                          evaluation.basis[key].degrees, evaluation.confidence, FURTHEST if side == "below" else fractions[-1])

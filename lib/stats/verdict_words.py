@@ -45,9 +45,11 @@ def _meaning(verdict: Verdict, alone: Kind) -> str:
     """What the place of the interval means for the reader."""
     limit = f"the {verdict.margin:g} declared as too small to matter"
     if verdict.kind != alone:
-        adjusted = number(verdict.p_equivalence_adjusted if alone == "equivalent" else verdict.p_adjusted)
+        p, asked = verdict.p_adjusted, 1 - verdict.difference.confidence
+        if alone == "equivalent":
+            p, asked = verdict.p_equivalence_adjusted, asked / 2        # an interval within the margin is two one-sided tests at half of it
         return (f"Alone it would count as {alone}, but {verdict.declared} comparisons were declared, and corrected for their number "
-                f"(Holm) chance remains a possible explanation (adjusted p = {adjusted}).")
+                f"(Holm) chance remains a possible explanation (adjusted p = {number(p)}, where at most {asked:g} is asked).")
     if verdict.kind == "equivalent":
         real = ", though it is probably not zero" if verdict.lies_beyond() else ""
         return f"The whole interval is within {limit}{real}."

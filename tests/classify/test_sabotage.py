@@ -1,9 +1,10 @@
 """Generators of known worth: what each gives, and that the sabotage is one."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from lib.classify.sabotage import GENERATORS, draw_world, pool_of
+from lib.classify.sabotage import GENERATORS, TURNS, draw_world, pool_of
 from lib.classify.sampling import plan_arm
 from lib.study import load_study
 
@@ -60,4 +61,9 @@ def test_copies_are_training_images_and_drawn_as_oversampling_draws_them(study, 
     tables = {"copies": pool.table, "oversampled": pool_of(world, None).table}
     often = {name: tables[name].assign(often=plan.frequency()).groupby(["label", "group"])["often"].sum() for name, plan in plans.items()}
     assert np.allclose(often["copies"], often["oversampled"], atol=1e-9)
+    pools = {"copies": pool, "oversampled": pool_of(world, None)}
+    images = {name: [image.tobytes() for image in one.pixels[one.rows]] for name, one in pools.items()}
+    each = pd.DataFrame({name: pd.Series(plan.frequency()).groupby(images[name]).sum() for name, plan in plans.items()})
+    each = each[each["oversampled"] > 0]
+    assert len(each) == len(real) and (each["copies"] / each["oversampled"]).between(1 - 1 / TURNS, 1 + 1 / TURNS).all()
     assert plans["copies"].batch_sizes == plans["oversampled"].batch_sizes

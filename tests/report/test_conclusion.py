@@ -59,7 +59,7 @@ def test_one_clear_answer():
 def test_the_words_of_each_answer(kind, words):
     text = concluded(changed(kind=kind, value=0.01, interval=(-0.02, 0.03)))
     assert f"diffusion_curated {words}: the difference is 0.010 (−0.020 to 0.030)." in text and "better" not in text
-    assert ("A study of this size finds a difference of 0.036" in text) == (kind == "cannot tell")
+    assert ("a study of this size finds a difference of 0.036" in text) == (kind == "cannot tell")
 
 
 def test_what_correction_took_away_is_said_and_not_brought_back():

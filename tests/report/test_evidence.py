@@ -41,12 +41,12 @@ def differences() -> pd.DataFrame:
     (0.03, 0.07, "a is better than real in {}, by more than the margin of 0.02; {}"),
     (0.01, 0.07, "a is better than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
     (0.02, 0.05, "a is better than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
-    (0.005, 0.015, "a and real differ by less than the margin of 0.02 in {}; {}, though probably not zero"),
+    (0.005, 0.015, "a and real differ by less than the margin of 0.02 in {}, by this interval alone; {}, though probably not zero"),
     (-0.07, -0.03, "a is worse than real in {}, by more than the margin of 0.02; {}"),
     (-0.07, -0.01, "a is worse than real in {}, whether by more than the margin of 0.02 cannot be told; {}"),
-    (-0.015, -0.005, "a and real differ by less than the margin of 0.02 in {}; {}, though probably not zero"),
-    (-0.01, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
-    (0.0, 0.01, "a and real differ by less than the margin of 0.02 in {}; {}"),
+    (-0.015, -0.005, "a and real differ by less than the margin of 0.02 in {}, by this interval alone; {}, though probably not zero"),
+    (-0.01, 0.01, "a and real differ by less than the margin of 0.02 in {}, by this interval alone; {}"),
+    (0.0, 0.01, "a and real differ by less than the margin of 0.02 in {}, by this interval alone; {}"),
     *((low, high, "a and real cannot be told apart in {}; {}: the interval contains zero")
       for low, high in ((-0.03, 0.01), (-0.01, 0.03), (-0.03, 0.03), (0.0, 0.05), (-0.02, 0.01))),
     (NAN, 0.1, "a and real cannot be compared in {} (not estimable: no reason given)"),
@@ -84,8 +84,10 @@ def test_differences_in_words(differences):
 def test_small_differences_in_words():
     small = rows(("a", "all", 0.0, -0.01, 0.01, ""), ("b", "all", 0.01, 0.005, 0.015, ""), baseline="real")
     assert describe_differences(small, margin=0.02, confidence=0.9) == [
-        "Everybody: a and real differ by less than the margin of 0.02 in sensitivity; difference 0.000 (−0.010 to 0.010).",
-        "Everybody: b and real differ by less than the margin of 0.02 in sensitivity; difference 0.010 (0.005–0.015), "
+        "Everybody: a and real differ by less than the margin of 0.02 in sensitivity, by this interval alone; difference "
+        "0.000 (−0.010 to 0.010).",
+        "Everybody: b and real differ by less than the margin of 0.02 in sensitivity, by this interval alone; difference "
+        "0.010 (0.005–0.015), "
         "though probably not zero.",
         "2 comparisons with 90% intervals are shown, not corrected for their number.",
     ]

@@ -103,15 +103,16 @@ def test_the_check_names_what_does_not_agree():
     curve = pd.DataFrame([
         {"label": "melanoma", "group": "V–VI", "fraction": 2.0, "predicted": 1.6, "low": 1.2, "high": 1.9, "agree": False, "closed": True}])
     assert describe_check(check, curve) == [
-        "Asked what more real images are worth, the curve through fewer of them is right within its interval in 0 of 1 case; not for "
-        "melanoma × V–VI at 2 times (1.60 (1.20–1.90)).",
-        "Of 2 exchange rates that could be both predicted and measured, 1 agrees, of which none has both ends of every interval; "
-        "not gan_curated for V–VI.",
+        "Asked what more real images are worth, the curve through fewer of them is contradicted in 1 of 1 case (melanoma × V–VI at 2 "
+        "times, predicted as 1.60 (1.20–1.90)); 1 of them has both ends of every interval. What it names as likeliest is too much in 0 and "
+        "too little in 1.",
+        "Of 2 exchange rates that could be both predicted and measured and are not nothing by both, 1 is contradicted (gan_curated for "
+        "V–VI); none of them has both ends of every interval, and an open one is easily met.",
     ]
     closed = check.assign(closed=True, agree=True)
-    assert describe_check(closed, curve.iloc[:0])[0].endswith("2 agree, of which 2 have both ends of every interval.")
-    assert describe_check(check.assign(agree=False), curve.iloc[:0])[0].endswith("measured, none agrees; not gan_curated for everybody and "
-                                                                                "gan_curated for V–VI.")
+    assert describe_check(closed, curve.iloc[:0])[0].endswith("none is contradicted; 2 of them have both ends of every interval.")
+    assert "2 are contradicted (gan_curated for everybody and gan_curated for V–VI);" in describe_check(
+        check.assign(agree=False), curve.iloc[:0])[0]
     assert check_table(check).iloc[0].tolist() == ["gan_curated", "every class", "everybody", "40 (22 or more)", "25 (10–30)", "yes"]
     assert curve_table(curve).iloc[0].tolist() == ["melanoma", "V–VI", "2", "1.60 (1.20–1.90)", "no"]
     record = exchange_record(pd.DataFrame([rate(), rate(label="nevus")]), check, curve, ["Found."])

@@ -26,7 +26,7 @@ FOUND = ("With these 150 patients or lesions and 3 trainings per arm, a true dif
                                                            "same patients, about 11 trainings per arm."),
     ({"clusters": NAN, "images": NAN}, " To find one as small as the 0.02 declared to matter it takes both more patients and more "
                                        "trainings: neither alone would be enough."),
-    ({"margin": 0.06}, " That covers the 0.06 declared to matter: the study was large enough for its question."),
+    ({"margin": 0.06}, " That covers the 0.06 declared to matter: for this question alone the study was large enough."),
 ])
 def test_power_in_words(given, rest):
     assert describe_power(power(**given)) == [FOUND + rest]

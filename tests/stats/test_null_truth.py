@@ -51,13 +51,14 @@ def test_nothing_estimable_gives_no_share():
     (0, 100, "the limit is kept"),
     (2, 40,  "within the limit, though a rate of up to 16.9% would agree with so few repeats"),
     (3, 40,  "more than the limit, which so few repeats can also show by chance"),
-    (9, 40,  "more than the limit."),
+    (9, 40,  "more than the limit. That was generated"),
 ])
 def test_sentences_follow_from_the_counts(better, repeats, words):
     rows = pd.DataFrame(made_up(["better"] * better + ["cannot tell"] * (repeats - better)), columns=list(COLUMNS))
     counts = count_verdicts(rows)
     said = describe_null_truth(counts, NullTruth())
-    assert words in said[0] and f'"better" in {better} of {repeats} repeats' in said[1]
+    assert words in said[0] and f"real ones alone, for everybody, {better} of {repeats} repeats." in said[0]
+    assert f'"better" in {better} of {repeats} repeats' in said[1]
     assert verdict_table(counts)["true"].tolist() == ["nothing helps"]
 
 
