@@ -113,7 +113,7 @@ def _draw_curve(axes: Axes, points: pd.DataFrame, curve: LearningCurve | str, *,
     axes.plot(known["fraction"], known["value"], "o", color="black", markersize=5, gid="point")
     axes.set_xscale("log", base=2)
     ticks = points["fraction"].tolist()
-    axes.set_xticks(ticks, [percent(tick) for tick in ticks])
+    axes.set_xticks(ticks, [percent(tick) for tick in ticks], rotation=45 if len(ticks) > 4 else 0)       # side by side they would touch
     axes.minorticks_off()
     light_grid(axes)
     if isinstance(curve, str) or known.empty:

@@ -46,7 +46,7 @@ def label_rows(
     """Names at the left, the blocks' headers in bold, first row on top."""
     axes.set_ylim(height - 0.6, -0.7)
     ticks = sorted([*zip(places.tolist(), labels, strict=True), *titles], key=lambda tick: tick[0])
-    axes.set_yticks([place for place, _ in ticks], [wrap(text, width, 1) for _, text in ticks])
+    axes.set_yticks([place for place, _ in ticks], [wrap(text, width, 2) for _, text in ticks], linespacing=0.95)
     starts = {place for place, _ in titles}
     for (place, _), text in zip(ticks, axes.get_yticklabels(), strict=True):
         text.set_fontweight("bold" if place in starts else "normal")
