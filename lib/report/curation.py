@@ -127,6 +127,18 @@ def describe_quota(
     return said
 
 
+def describe_random_subset(
+    curated: pd.DataFrame,              # the curated table: selected, random_subset
+) -> list[str]:
+    """How much of the random subset was selected as well; nothing where none was drawn."""
+    chance = curated["random_subset"].to_numpy(dtype=bool)
+    if not chance.any():
+        return []
+    both = int((chance & curated["selected"].to_numpy(dtype=bool)).sum())
+    return [f"{number(both)} of the {count(int(chance.sum()), 'image')} drawn by chance were selected too: arms with the one set and with "
+            "the other differ by the rest alone."]
+
+
 # ── for whom ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 @house_style

@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 from lib.report.curation import (
     describe_quota,
+    describe_random_subset,
     plot_funnel,
     plot_rejected,
     plot_rejection_rates,
@@ -116,6 +117,14 @@ def test_what_was_wanted_beside_what_there_is():
     assert describe_quota(cells.iloc[[1]]) == ["3 of 3 images wanted were selected. Every cell has as many as it asked for."]
     alone = make_drawn(("wart", None, "passed", True, 2))
     assert quota_table(alone, wanted.iloc[[2]]).values.tolist() == [["wart", None, 5, 2, 2, 2]]
+
+
+def test_what_the_random_subset_shares_with_the_selection_is_said():
+    drawn = make_drawn(("nevus", "5", "passed", True, 3), ("nevus", "5", "blur", False, 2))
+    drawn = drawn.assign(random_subset=[True, False, True, True, False])
+    assert describe_random_subset(drawn) == ["2 of the 3 images drawn by chance were selected too: arms with the one set and with the "
+                                             "other differ by the rest alone."]
+    assert describe_random_subset(drawn.assign(random_subset=False)) == []
 
 
 def test_a_group_that_is_rejected_more_stands_out(draw, texts, fits):
