@@ -131,13 +131,14 @@ def plot_fairness(
     turned = [_less_is_better(row) for row in rows.itertuples()]
     rows = rows.assign(
         group=rows["quantity"].map(capital),
+        numbers=[estimate(row.value, row.low, row.high) if is_estimable(row) else "" for row in rows.itertuples()],
         words=[f"{number(row.before)} → {number(row.after)}" if is_estimable(row) else "" for row in rows.itertuples()],
         value=rows["value"].where(~pd.Series(turned), -rows["value"]),
         low=rows["low"].where(~pd.Series(turned), -rows["high"]),
         high=rows["high"].where(~pd.Series(turned), -rows["low"]),
     )
     figure, axes, places = blocks(rows, title, f"Point and line: change against the baseline and its {confidence * 100:g}% interval. Where "
-                                 "less is fairer the sign is turned round, so right of the line is fairer everywhere.")
+                                 "less is fairer the point is mirrored, so right of the line is fairer everywhere; the numbers are not.")
     axes.axvline(0, color=INK, linewidth=1, zorder=1)
     draw_rows(axes, rows, places, arms, keep=(-0.01, 0.01))
     axes.set_xlabel("fairer →")

@@ -74,7 +74,7 @@ def fit_axis(axes: Axes, numbers: Sequence[float], keep: tuple[float, ...] = ())
 
 def draw_rows(
     axes:   Axes,
-    rows:   pd.DataFrame,               # arm, value, low, high, note, counts; words: more to say beside a row
+    rows:   pd.DataFrame,               # arm, value, low, high, note, counts; words: more to say beside a row; numbers: instead of value
     places: np.ndarray,
     arms:   Sequence[str],              # all arms of the study in order, for their colours; empty: those of the rows
     metric: str | None = None,          # default: each row's own
@@ -90,8 +90,8 @@ def draw_rows(
             write_beside(axes, place, beside, QUIET)
             continue
         draw_point(axes, place, row.arm, row.value, arms, ends=(row.low, row.high))
-        extra = getattr(row, "words", "")
-        write_beside(axes, place, f"{estimate(row.value, row.low, row.high)}   {beside}" + (f"\n{wrap(extra, 40, 1)}" if extra else ""))
+        extra, numbers = getattr(row, "words", ""), getattr(row, "numbers", "") or estimate(row.value, row.low, row.high)
+        write_beside(axes, place, f"{numbers}   {beside}" + (f"\n{wrap(extra, 40, 1)}" if extra else ""))
 
 
 def draw_point(

@@ -47,6 +47,7 @@ def test_right_of_zero_is_fairer_in_every_block(changes, draw, fits, texts):
     assert [x for _, (x,) in lines["point"]] == [0.06, -0.07, 0.04, -0.06, 0.04]                    # from top to bottom
     assert [ends for _, ends in lines["interval"]][:3] == [[0.03, 0.09], [-0.12, -0.02], [0.01, 0.07]]
     assert texts(figure, "not-estimable") == ["not estimable: 1 of 3 groups estimable, needs 2"] and fits(figure)
+    assert texts(figure, "numbers")[0].startswith("−0.060 (−0.090 to −0.030)")                       # the change, not its mirror image
     empty = plot_fairness(changes.iloc[:0], arms=["real"])
     draw(empty)
     assert fits(empty)
