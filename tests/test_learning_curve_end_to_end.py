@@ -43,8 +43,7 @@ def cells(study):
         if (folder / "metrics.json").is_file():
             metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             if metrics["cells"][0]["arm"] == "real":
-                path = folder / "predictions.parquet"
-                found[metrics["cells"][0].get("fraction", 1)] = metrics, read_table("predictions", path), read_metadata(path)["classes"]
+                found[metrics["cells"][0].get("fraction", 1)] = metrics, read_table("predictions", folder / "predictions.parquet")
     return found
 
 
@@ -52,7 +51,7 @@ def test_every_point_of_the_curve_trains_on_its_share_of_the_patients(study):
     samples = read_table("samples", study / "01_eda" / "samples.parquet")
     assert set(samples["split"]) == {"train", "validation", "reserve", "test"}
     assert samples.groupby("dataset")["split"].unique().map(set)[["more", "survey"]].tolist() == [{"reserve"}, {"test"}]
-    images = {fraction: metrics["images"]["real"] for fraction, (metrics, *_) in cells(study).items()}
+    images = {fraction: metrics["images"]["real"] for fraction, (metrics, _) in cells(study).items()}
     whole = int((samples["split"] == "train").sum())
     assert images[1] == whole
     assert images[0.5] == pytest.approx(whole / 2, rel=0.15) and images[1.5] == pytest.approx(1.5 * whole, rel=0.15)
@@ -62,7 +61,7 @@ def test_no_training_looks_at_another_test_image(study):
     """Validation and test images are the same at every point; nothing of the reserve is judged."""
     samples = read_table("samples", study / "01_eda" / "samples.parquet")
     judged = set(samples.loc[samples["split"].isin(["validation", "test"]), "image_id"])
-    assert all(set(table["image_id"]) == judged for _, table, _ in cells(study).values())
+    assert all(set(table["image_id"]) == judged for _, table in cells(study).values())
 
 
 def test_a_gain_is_the_difference_of_the_arms_and_agrees_with_the_curve(study):

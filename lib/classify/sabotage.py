@@ -20,6 +20,8 @@ from lib.phantom.world import sample_world
 from lib.study import Data, Groups, Labels, NullTruth, PhantomOptions, Split
 from lib.training.seeds import numpy_generator
 
+TURNS = 20         # how often `copies` holds each image of the largest label × group
+
 
 @dataclass(frozen=True)
 class World:
@@ -30,9 +32,6 @@ class World:
     drawn:    pd.DataFrame      # label, group, tone of the generated images
     pictures: np.ndarray        # uint8 [M, S, S, 3], in their order
     repeat:   int
-
-
-TURNS = 20         # how often `copies` holds each image of the largest label × group
 
 
 class Plan(Protocol):

@@ -11,11 +11,12 @@ class InstanceNorm(nn.GroupNorm):
     """[B, C, H, W] → each image's channel at mean 0 and variance 1, times a gain plus an offset per channel; made as GroupNorm(C, C).
 
     A GroupNorm with a group for each channel is the same. On the CPU its kernel reads channels-last memory with long strides and takes
-    several times as long, so there the steps below stand in for it; elsewhere it does the work.
+    several times as long, so there the steps below stand in for it; elsewhere it does the work, and in half precision, where it sums in
+    fp32.
     """
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        if hidden.device.type != "cpu":
+        if hidden.device.type != "cpu" or hidden.dtype not in (torch.float32, torch.float64):
             return super().forward(hidden)
         return scaled(Whiten.apply(hidden, self.eps)[0], self)
 

@@ -58,10 +58,10 @@ def test_copies_are_training_images_and_drawn_as_oversampling_draws_them(study, 
     classes = study.labels.names
     plans = {"copies": plan_arm("diffusion_curated", pool, classes, study.classifier, {}),
              "oversampled": plan_arm("oversampled", pool_of(world, None), classes, study.classifier, {})}
-    tables = {"copies": pool.table, "oversampled": pool_of(world, None).table}
-    often = {name: tables[name].assign(often=plan.frequency()).groupby(["label", "group"])["often"].sum() for name, plan in plans.items()}
-    assert np.allclose(often["copies"], often["oversampled"], atol=1e-9)
     pools = {"copies": pool, "oversampled": pool_of(world, None)}
+    often = {name: pools[name].table.assign(often=plan.frequency()).groupby(["label", "group"])["often"].sum()
+             for name, plan in plans.items()}
+    assert np.allclose(often["copies"], often["oversampled"], atol=1e-9)
     images = {name: [image.tobytes() for image in one.pixels[one.rows]] for name, one in pools.items()}
     each = pd.DataFrame({name: pd.Series(plan.frequency()).groupby(images[name]).sum() for name, plan in plans.items()})
     each = each[each["oversampled"] > 0]

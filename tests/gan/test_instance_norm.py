@@ -40,6 +40,12 @@ def test_off_the_cpu_the_kernel_of_torch_does_the_work():
     assert InstanceNorm(3, 3).to("meta")(values).grad_fn.name() == "NativeGroupNormBackward0"
 
 
+def test_in_half_precision_too():
+    values = torch.randn(2, 3, 4, 4, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    ours, theirs = InstanceNorm(3, 3).bfloat16(), nn.GroupNorm(3, 3).bfloat16()
+    assert torch.equal(ours(values), theirs(values))
+
+
 def test_derivatives_agree_with_finite_differences():
     torch.manual_seed(0)
     values, gradient = torch.randn(2, 2, 3, 3, 2, dtype=torch.double).unbind(-1)
