@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from truth_table import Truth, truth_lines
 
+from lib.data.root import data_root
+
 SKIN, LESION = (225, 190, 165), (110, 70, 50)
 PALETTE = [255 - i // 3 for i in range(768)]        # index 0 is white, as in 402 masks of HAM10000
 
@@ -125,10 +127,9 @@ def builders() -> dict[str, Callable]:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """DATA_ROOT with the real data sets; the test is skipped where the variable is not set."""
-    root = os.environ.get("DATA_ROOT")
-    if not root:
+    if not os.environ.get("DATA_ROOT"):
         pytest.skip("DATA_ROOT is not set: the real data are not here")
-    return Path(root).resolve()
+    return data_root().resolve()
 
 
 # ── truth tests ──────────────────────────────────────────────────────────────────────────────────────────────────

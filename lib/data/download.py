@@ -8,7 +8,6 @@ Exit status: 0 all that can be fetched is here, 1 it is not (the text says why a
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from lib.data.downloads import FILES, STEPS, RemoteFile
 from lib.data.fetch import FetchError, ResumingDownloader, file_hash
 from lib.data.info import INFO, find_info
+from lib.data.root import data_root
 from lib.data.unpack import UnpackError, unpack_zip
 
 RECORD = "downloads.yaml"
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error(f"{options.name} is not fetched: it is your own or drawn here; there are {', '.join(_NAMES)}")
         except ValueError as error:
             parser.error(str(error))
-    root = options.to or Path(os.environ.get("DATA_ROOT") or Path(__file__).resolve().parents[2] / "data")
+    root = options.to or data_root()
     try:
         return 0 if download(options.name, root) else 1
     except (FetchError, UnpackError, OSError) as error:

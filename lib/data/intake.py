@@ -18,6 +18,7 @@ from lib.data.mapping import empty_classes, group_rows, label_rows, unused_value
 from lib.data.perceptual import Fingerprints
 from lib.data.pools import suspected_notes
 from lib.data.records import Records
+from lib.data.root import data_root
 from lib.data.shared import (
     STANDS_IN,
     Policy,
@@ -28,7 +29,7 @@ from lib.data.shared import (
     one_name_per_folder,
     unique_ids,
 )
-from lib.data.sources import data_root, read_records
+from lib.data.sources import read_records
 from lib.data.split import cluster_ids
 from lib.study import Duplicates, Groups, Labels, Source
 

@@ -11,7 +11,8 @@ from lib.data.errors import DataError
 from lib.data.folders import leaves_root
 from lib.data.info import find_info
 from lib.data.records import Records
-from lib.study import ROOT, Source
+from lib.data.root import data_root
+from lib.study import Source
 
 ADAPTERS = {
     "ham10000":       ham10000.read,
@@ -24,11 +25,6 @@ ADAPTERS = {
     "image_folder":   image_folder.read,
     "phantom":        phantom.read,
 }
-
-
-def data_root() -> Path:
-    """The folder of all data sets: the environment variable DATA_ROOT, else data/ in the checkout."""
-    return Path(os.environ.get("DATA_ROOT") or ROOT / "data")
 
 
 def source_folder(

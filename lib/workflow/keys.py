@@ -81,7 +81,8 @@ def _reviews(study: Study) -> dict[str, str]:
 
 def _folders(study: Study) -> dict[str, str]:
     """What lies in the sources' folders now: names, sizes, times of change and the content of tables."""
-    from lib.data.sources import data_root, source_folders
+    from lib.data.root import data_root
+    from lib.data.sources import source_folders
     from lib.data.state import source_state
 
     root = data_root()

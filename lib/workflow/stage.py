@@ -98,7 +98,7 @@ class Run:
     @property
     def data_root(self) -> Path:
         """Where the data sets lie."""
-        from lib.data.sources import data_root
+        from lib.data.root import data_root
 
         return data_root()
 

@@ -22,9 +22,9 @@ STUDY = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy with its own DATA_ROOT and a study of class folders."""
+    """A copy with its own DATA_ROOT, relative as people type it, and a study of class folders."""
     project = Project.copy(tmp_path_factory.mktemp("bad_data"))
-    project.environment["DATA_ROOT"] = str(project.root / "pool")
+    project.environment["DATA_ROOT"] = "pool"
     return project
 
 
