@@ -97,8 +97,8 @@ def open_gan_setup(
 def time_gan(setup: GanSetup, *, progress: Callable[[int, int], None] | None = None) -> pd.DataFrame:
     """A row per run: task (gan), contestant (ours, plain, ceiling, and each of SAVINGS), repetition, images, seconds.
 
-    Timed are whole iterations: batches, noise, both updates and the averaged weights. Grids, history and checkpoints, which the plain loop
-    has not, come every thousand iterations and are left out.
+    Timed are whole iterations: batches, noise, both updates and the averaged weights. Rows of the history (every ten iterations or more),
+    grids and checkpoints, which the plain loop has not, are left out.
     """
     timings = time_in_turn(contestants(setup), repetitions=setup.benchmarks.repetitions, device=setup.accelerator.device,
                            warmup=setup.warmup, progress=progress)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from lib.gan.instance_norm import Whiten, WhitenTransposed, scaled
+from lib.gan.instance_norm import Normed, WhitenTransposed, by_channel
 
 if TYPE_CHECKING:
     from lib.gan.networks import Critic
@@ -27,9 +27,9 @@ def input_gradient(
     hidden = functional.leaky_relu(critic.image(points), 0.2)
     layers = [(critic.image, None, hidden)]
     for layer, norm in zip(critic.down, critic.norms, strict=True):
-        whitened, scale = Whiten.apply(layer(hidden), norm.eps)
-        hidden = functional.leaky_relu(scaled(whitened, norm), 0.2)
-        layers.append((layer, (whitened, scale, norm.weight.view(1, -1, 1, 1)), hidden))
+        normed, whitened, scale = Normed.apply(layer(hidden), norm.weight, norm.bias, norm.eps)
+        hidden = functional.leaky_relu(normed, 0.2)
+        layers.append((layer, (whitened, scale, by_channel(norm.weight)), hidden))
 
     gradient = critic.score.weight.expand(len(points), -1, -1, -1)
     if critic.classify is not None:

@@ -18,30 +18,44 @@ class InstanceNorm(nn.GroupNorm):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         if hidden.device.type != "cpu" or hidden.dtype not in (torch.float32, torch.float64):
             return super().forward(hidden)
-        return scaled(Whiten.apply(hidden, self.eps)[0], self)
+        return Normed.apply(hidden, self.weight, self.bias, self.eps)[0]
 
 
-def scaled(whitened: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
-    """Gain and offset of each channel of `norm` on [B, C, H, W]."""
-    return torch.addcmul(norm.bias.view(1, -1, 1, 1), whitened, norm.weight.view(1, -1, 1, 1))
+class Normed(Function):
+    """x [B, C, H, W], gain and offset [C] → y = gain · x̂ + offset, x̂ = (x − mean) · s and s = 1 / √(variance + ε) [B, C, 1, 1].
 
-
-class Whiten(Function):
-    """x [B, C, H, W] → x̂ = (x − mean) · s and s = 1 / √(variance + ε) [B, C, 1, 1], of each image and channel."""
+    Mean and variance are those of each image and channel. One function holds all of it, so that y's gradient is read as seldom as can be.
+    """
 
     @staticmethod
-    def forward(ctx, values: torch.Tensor, epsilon: float):
+    def forward(ctx, values: torch.Tensor, gain: torch.Tensor, offset: torch.Tensor, epsilon: float):
         centred = values - _mean(values)
         scale = torch.rsqrt(_mean(centred * centred) + epsilon)
         whitened = centred.mul_(scale)
-        ctx.save_for_backward(whitened, scale)
-        return whitened, scale
+        ctx.save_for_backward(whitened, scale, gain)
+        ctx.set_materialize_grads(False)
+        return torch.addcmul(by_channel(offset), whitened, by_channel(gain)), whitened, scale
 
     @staticmethod
-    def backward(ctx, by_whitened: torch.Tensor, by_scale: torch.Tensor):
-        whitened, scale = ctx.saved_tensors         # ds/dx = −s² x̂ / n
-        along = _mean(by_whitened * whitened) + by_scale * scale / _pixels(whitened)
-        return torch.addcmul(by_whitened, whitened, -along).sub_(_mean(by_whitened)).mul_(scale), None
+    def backward(ctx, by_normed: torch.Tensor | None, by_whitened: torch.Tensor | None, by_scale: torch.Tensor | None):
+        whitened, scale, gain = ctx.saved_tensors
+        by_gain = by_offset = None
+        mean = along = torch.zeros_like(scale)      # of the gradient at x̂: its mean, and that of its product with x̂
+        reached = []                                # what comes down to x̂, and by which factor
+        if by_normed is not None:
+            mean_y, along_y, wide = _mean(by_normed), _mean(by_normed * whitened), by_channel(gain)
+            by_gain, by_offset = (_pixels(whitened) * part.sum(dim=(0, 2, 3)) for part in (along_y, mean_y))
+            mean, along = wide * mean_y, wide * along_y
+            reached.append((by_normed, scale * wide))
+        if by_whitened is not None:
+            mean, along = mean + _mean(by_whitened), along + _mean(by_whitened * whitened)
+            reached.append((by_whitened, scale))
+        if by_scale is not None:
+            along = along + by_scale * scale / _pixels(whitened)        # ds/dx = −s² x̂ / n
+        by_values = torch.addcmul(-scale * mean, whitened, -scale * along)
+        for gradient, factor in reached:
+            by_values = by_values.addcmul_(gradient, factor)
+        return by_values, by_gain, by_offset, None
 
 
 class WhitenTransposed(Function):
@@ -61,6 +75,11 @@ class WhitenTransposed(Function):
         by_whitened = torch.addcmul(gradient * (-scale * along), values, -scale * g_along)
         by_scale = _pixels(values) * (_mean(gradient * values) - mean * g_mean - along * g_along)
         return by_values, by_whitened, by_scale
+
+
+def by_channel(values: torch.Tensor) -> torch.Tensor:
+    """[C] as it meets [B, C, H, W]."""
+    return values.view(1, -1, 1, 1)
 
 
 def _mean(values: torch.Tensor) -> torch.Tensor:

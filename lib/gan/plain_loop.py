@@ -2,7 +2,7 @@
 
 Where the paper leaves the way open it follows implementations/wgan_gp/wgan_gp.py of eriklindernoren/PyTorch-GAN (MIT), at commit
 0484f457a013: real, drawn and mixed images pass the critic one after the other with a backward pass each, the drawn ones with the
-generator's graph behind them, through which the critic's loss runs back as well; tensors lie in rows. Unlike that script it does as
+generator's graph behind them, through which the critic's loss runs back as well; images lie in rows. Unlike that script it does as
 algorithm 1 says: one ε per image, fresh noise for the generator's step. Networks, batches and noise are the trainer's, so both learn alike.
 """
 
@@ -55,8 +55,7 @@ class PlainLoop:
         """Lines 10 and 11. Drops the gradients that the critic's steps left in the generator."""
         noise = self.draws.generator(iteration).noise.to(self.device)
         self.optimizer_g.zero_grad()
-        loss = -self.critic(self.generator(noise)).mean()
-        loss.backward()
+        (-self.critic(self.generate(noise)).mean()).backward()
         self.optimizer_g.step()
 
     # ── what lib/gan/savings.py does in other ways, one at a time ────────────────────────────────────────────────
@@ -64,9 +63,13 @@ class PlainLoop:
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(network.parameters(), lr=self.options.learning_rate, betas=self.options.betas)
 
+    def generate(self, noise: torch.Tensor) -> torch.Tensor:
+        """G(z) in rows, which torch's own norms of the critic take quickest; the generator leaves its images channels-last."""
+        return self.generator(noise).contiguous()
+
     def draw(self, noise: torch.Tensor) -> torch.Tensor:
         """x̃ ← G(z), line 5."""
-        return self.generator(noise)
+        return self.generate(noise)
 
     def judge(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         """The gradient of D(x̃) − D(x), first two terms of line 7."""

@@ -49,8 +49,8 @@ class ChannelsLast(PlainLoop):
     def __init__(self, generator: nn.Module, critic: nn.Module, *others):
         super().__init__(*(network.to(memory_format=torch.channels_last) for network in (generator, critic)), *others)
 
-    def draw(self, noise: torch.Tensor) -> torch.Tensor:
-        return super().draw(noise).contiguous(memory_format=torch.channels_last)
+    def generate(self, noise: torch.Tensor) -> torch.Tensor:
+        return self.generator(noise).contiguous(memory_format=torch.channels_last)
 
 
 class FusedAdam(PlainLoop):
@@ -69,7 +69,7 @@ class Compiled(PlainLoop):
         self._compiled = torch.compile(self.generator), torch.compile(self.critic)
 
     def draw(self, noise: torch.Tensor) -> torch.Tensor:
-        return self._compiled[0](noise)
+        return self._compiled[0](noise).contiguous()
 
     def judge(self, real: torch.Tensor, fake: torch.Tensor) -> None:
         critic = self._compiled[1]

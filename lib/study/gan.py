@@ -38,7 +38,7 @@ class Gan(Section):
     quality_every: int               = Field(0, ge=0)                # iterations; 0: only at the end
     quality_images: int              = Field(256, ge=4)              # drawn for each judgement
     encoder:       str               = "phantom-siglip"              # image encoder of the judgement
-    compile:       bool              = False                         # torch.compile of the critic's step
+    compile:       bool              = False                         # torch.compile of both networks, but for the penalty
     seed:          int               = Field(0, ge=0, lt=2**31)
 
     _once = field_validator("classes")(once)

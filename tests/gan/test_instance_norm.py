@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lib.gan.instance_norm import InstanceNorm, Whiten, WhitenTransposed
+from lib.gan.instance_norm import InstanceNorm, Normed, WhitenTransposed
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -50,5 +50,9 @@ def test_derivatives_agree_with_finite_differences():
     torch.manual_seed(0)
     values, gradient = torch.randn(2, 2, 3, 3, 2, dtype=torch.double).unbind(-1)
     scale = torch.rand(2, 2, 1, 1, dtype=torch.double) + 0.5
-    assert torch.autograd.gradcheck(lambda x: Whiten.apply(x, 1e-5), (values.clone().requires_grad_(),))
+    gain, offset = torch.randn(2, 2, dtype=torch.double)
+    asked = tuple(one.clone().requires_grad_() for one in (values, gain, offset))
+    assert torch.autograd.gradcheck(lambda *given: Normed.apply(*given, 1e-5), asked)
+    for kept in ([0], [1], [2], [1, 2]):                                # where not all three results are used, as for the last norm
+        assert torch.autograd.gradcheck(lambda *given, kept=kept: [Normed.apply(*given, 1e-5)[k] for k in kept], asked)
     assert torch.autograd.gradcheck(WhitenTransposed.apply, tuple(one.clone().requires_grad_() for one in (gradient, values, scale)))

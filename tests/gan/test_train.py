@@ -75,7 +75,7 @@ def test_going_on_ends_bit_equal(discs, small, tmp_path, options):
     with pytest.raises(StoppedError):
         run(discs, tmp_path / "killed", small(**options), stop_after=17, labels=labels)
     _, trained = run(discs, tmp_path / "killed", small(**options), labels=labels)
-    assert trained[0] == 15 if "conditional" in options else 16
+    assert trained[0] == (15 if "conditional" in options else 16)
     run(discs, tmp_path / "whole", small(**options), labels=labels)
     if "conditional" in options:
         assert_same_outcome(tmp_path / "killed", tmp_path / "whole")
