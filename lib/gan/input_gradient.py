@@ -24,12 +24,12 @@ def input_gradient(
     labels: torch.Tensor | None = None,         # [B], where the critic has classes
 ) -> torch.Tensor:
     """∇ critic at each point, [B, 3, S, S], with a graph to the critic's weights (and none to the points)."""
-    hidden = functional.leaky_relu(critic.image(points), 0.2)
+    hidden = functional.leaky_relu(critic.image(points), 0.2, inplace=True)
     layers = [(critic.image, None, hidden)]
     for layer, norm in zip(critic.down, critic.norms, strict=True):
         normed, whitened, scale = Normed.apply(layer(hidden), norm.weight, norm.bias, norm.eps)
-        hidden = functional.leaky_relu(normed, 0.2)
-        layers.append((layer, (whitened, scale, by_channel(norm.weight)), hidden))
+        hidden = functional.leaky_relu(normed, 0.2, inplace=True)
+        layers.append((layer, (whitened, scale * by_channel(norm.weight)), hidden))
 
     gradient = critic.score.weight.expand(len(points), -1, -1, -1)
     if critic.classify is not None:
@@ -37,7 +37,6 @@ def input_gradient(
     for layer, normed, hidden in reversed(layers):
         gradient = torch.ops.aten.leaky_relu_backward(gradient, hidden.detach(), 0.2, True)        # times 1 or 0.2
         if normed is not None:
-            whitened, scale, gain = normed
-            gradient = WhitenTransposed.apply(gradient * gain, whitened, scale)
+            gradient = WhitenTransposed.apply(gradient, *normed)
         gradient = functional.conv_transpose2d(gradient, layer.weight, None, layer.stride, layer.padding)
     return gradient

@@ -59,7 +59,10 @@ class Normed(Function):
 
 
 class WhitenTransposed(Function):
-    """y = s · (q − mean(q) − x̂ · mean(q x̂)): what reaches x of a gradient q at x̂. Linear in q, and its own transpose."""
+    """y = s · (q − mean(q) − x̂ · mean(q x̂)): what reaches x of a gradient q at x̂. Linear in q, and its own transpose.
+
+    With s times the gain in place of s it is what reaches x of a gradient at the norm's output.
+    """
 
     @staticmethod
     def forward(ctx, values: torch.Tensor, whitened: torch.Tensor, scale: torch.Tensor):

@@ -54,7 +54,7 @@ class Generator(nn.Module):
     def forward(self, noise: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         hidden = self.start(noise).view(len(noise), FIRST, FIRST, -1).permute(0, 3, 1, 2)      # channels-last without a copy
         for norm, layer in zip(self.norms, [*self.up, self.image], strict=True):
-            hidden = layer(functional.relu(norm(hidden, labels)))
+            hidden = layer(functional.relu(norm(hidden, labels), inplace=True))
         return torch.tanh(hidden)
 
 
@@ -85,9 +85,9 @@ class Critic(nn.Module):
         _start_weights(self)
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        hidden = functional.leaky_relu(self.image(images), 0.2)
+        hidden = functional.leaky_relu(self.image(images), 0.2, inplace=True)
         for layer, norm in zip(self.down, self.norms, strict=True):
-            hidden = functional.leaky_relu(norm(layer(hidden)), 0.2)
+            hidden = functional.leaky_relu(norm(layer(hidden)), 0.2, inplace=True)
         score = self.score(hidden).flatten()
         if self.classify is None:
             return score
