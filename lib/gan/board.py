@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -12,14 +12,20 @@ from pathlib import Path
 def tensorboard(folder: Path) -> Iterator[Callable[[dict], None]]:
     """Inside, what is called with a row {"iteration": …, name: number, …} writes its numbers, but for NaN, to an event file in `folder`.
 
-    A run that was killed and went on tells the rows since its last checkpoint again; they are the same points.
+    A run that was killed and went on tells the rows since its last checkpoint again; they are the same points. Where nothing is told,
+    nothing is written.
     """
-    from torch.utils.tensorboard import SummaryWriter  # takes a second that others need not wait
+    with ExitStack() as opened:
+        writer = None
 
-    def log(row: dict) -> None:
-        for name, value in row.items():
-            if name != "iteration" and not math.isnan(value):
-                writer.add_scalar(name, value, row["iteration"])
+        def log(row: dict) -> None:
+            nonlocal writer
+            if writer is None:
+                from torch.utils.tensorboard import SummaryWriter  # takes a second that others need not wait
 
-    with SummaryWriter(str(folder)) as writer:
+                writer = opened.enter_context(SummaryWriter(str(folder)))
+            for name, value in row.items():
+                if name != "iteration" and not math.isnan(value):
+                    writer.add_scalar(name, value, row["iteration"])
+
         yield log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from lib.metrics.estimate import number
 
 DIVERGED_NORM    = 2.0      # the penalty pulls the critic's gradient norm to 1 (Gulrajani et al. 2017); twice that is out of hand
 DIVERGED_GROWTH  = 5.0      # |Wasserstein estimate| at the end, times its largest tenth before the middle
-COLLAPSED_SPREAD = 0.3      # spread of one fixed batch, as a share of that of as many real images
+COLLAPSED_SPREAD = 0.3      # spread of what is drawn of a class, as a share of that of its real images
 MEMORISED        = 0.5      # median distance to the nearest training image, as a share of that of held-out real ones
 IMPROVING        = 0.1      # fall of the mean score from the second third to the last, as a share of the range of all scores
 _PARTS           = 10       # the run is read in tenths
@@ -30,14 +30,14 @@ class Finding:
 
 
 def find(
-    history:        pd.DataFrame,           # iteration, wasserstein, gradient_norm, diversity, quality (NaN where not taken)
+    history:  pd.DataFrame,                             # iteration, wasserstein, gradient_norm, quality (NaN where not taken)
     *,
-    real_diversity: float | None = None,    # `diversity` of as many real images
-    drawn:          np.ndarray   = (),      # distance of each drawn image to its nearest training image
-    held_out:       np.ndarray   = (),      # the same of held-out real ones
+    spreads:  Mapping[str, tuple[float, float]],        # class → `lib.gan.watch.diversity` of drawn images, of as many real ones
+    drawn:    np.ndarray = (),                          # distance of each drawn image to its nearest training image
+    held_out: np.ndarray = (),                          # the same of held-out real ones
 ) -> list[Finding]:
     """One finding of each kind, whether it holds or not; nothing is read but the arguments."""
-    return [_diverging(history), _collapsed(history, real_diversity), _memorising(drawn, held_out), _improving(history)]
+    return [_diverging(history), _collapsed(spreads), _memorising(drawn, held_out), _improving(history)]
 
 
 def sentences(findings: Sequence[Finding]) -> list[str]:
@@ -63,14 +63,16 @@ def _diverging(history: pd.DataFrame) -> Finding:
     return Finding("diverging", holds, float(norm), DIVERGED_NORM, f"{'Diverging' if holds else 'Not diverging'}: {facts}{advice}.")
 
 
-def _collapsed(history: pd.DataFrame, real: float | None) -> Finding:
-    spread = _tenths(history, "diversity")
-    if not len(spread) or not real:
-        return Finding("collapsed", None, np.nan, COLLAPSED_SPREAD, "Too little was recorded to tell whether it has collapsed.")
-    share = float(spread[-1] / real)
+def _collapsed(spreads: Mapping[str, tuple[float, float]]) -> Finding:
+    """Of the class that fares worst: of several, all but one may draw well."""
+    shares = {label: drawn / real for label, (drawn, real) in spreads.items() if real > 0 and drawn == drawn}
+    if not shares:
+        return Finding("collapsed", None, np.nan, COLLAPSED_SPREAD, "There are too few images to tell whether it has collapsed.")
+    worst = min(shares, key=shares.__getitem__)
+    share, whose = shares[worst], f" of {worst}, the narrowest of {len(shares)} classes," if len(shares) > 1 else ""
     holds = share < COLLAPSED_SPREAD
     return Finding("collapsed", holds, share, COLLAPSED_SPREAD, (
-        f"{'Collapsed' if holds else 'Not collapsed'}: one batch spreads {number(share, 2)} times as wide as one of real images (under "
+        f"{'Collapsed' if holds else 'Not collapsed'}: what is drawn{whose} spreads {number(share, 2)} times as wide as real images (under "
         f"{number(COLLAPSED_SPREAD, 1)} is a collapse){'; try gan.augmentation: differentiable, or more critic_steps' if holds else ''}."))
 
 
@@ -82,7 +84,7 @@ def _memorising(drawn: np.ndarray, held_out: np.ndarray) -> Finding:
     holds = share < MEMORISED
     return Finding("memorising", holds, share, MEMORISED, (
         f"{'Memorising' if holds else 'Not memorising'}: what is drawn lies {number(share, 2)} times as far from its nearest training "
-        f"image as held-out real images do (medians; under {number(MEMORISED, 1)} is learning by heart)"
+        f"image as held-out real images do (medians; under {number(MEMORISED, 1)} is learning by heart; single copies are looked for in 06)"
         f"{'; train fewer iterations, or use gan.augmentation: differentiable' if holds else ''}."))
 
 

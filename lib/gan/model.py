@@ -67,14 +67,13 @@ class GanModel:
 
 def save_generator(
     folder:    Path,                            # of this generator alone
-    generator: Generator,                       # its shape counts, and its weights where `ema` is None
-    ema:       Mapping[str, torch.Tensor] | None,   # averaged weights and statistics, named as in the generator's state
+    generator: Generator,                       # with the averaged weights
     config:    Mapping[str, Any],               # plain values to keep beside it: options, history, fingerprint
     classes:   Sequence[str],                   # labels in the order of class numbers
 ) -> None:
     """Write both files atomically, the card last: where it lies, the generator is whole."""
     remove_leftovers(folder)
-    weights = {name: value.detach().cpu().contiguous() for name, value in (ema or generator.state_dict()).items()}
+    weights = {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
     write_atomically(folder / WEIGHTS, lambda temporary: save_file(weights, temporary, metadata={"format": "pt"}))
     write_json(folder / CARD, {
         "shape":   {name: getattr(generator, name) for name in ("image_size", "latent", "features", "classes")},

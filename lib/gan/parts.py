@@ -11,20 +11,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from lib.diffusion.words import Cell
 from lib.encoders.encoder import Encoder
 from lib.gan.board import tensorboard
 from lib.gan.crops import Crops
 from lib.gan.findings import Finding, find
-from lib.gan.model import CARD, WEIGHTS
+from lib.gan.model import CARD, WEIGHTS, GanModel
 from lib.gan.quality import Quality, compare, judges, nearest
 from lib.gan.train import TrainedGan, train_gan
 from lib.gan.watch import diversity
 from lib.study import Compute, Gan
 from lib.study import fingerprint as digest
+from lib.training.seeds import torch_generator
 
 ALL = "all classes"
+_SPREAD = 32                        # images of a class that say how far they lie apart
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,28 @@ def learn(
 ) -> Learnt:
     """Train a part (or go on, or load what is finished) and judge it. Errors as of `train_gan`."""
     quality = Quality(encoder, part.held_out, part.held_out_labels, images=options.quality_images, seed=options.seed)
-    with tensorboard(board / part.slug) as log:
-        trained = train_gan(part.pixels, part.labels, options, folder=folder / part.slug, fingerprint=_mark(fingerprint, part),
+    mark = _mark(fingerprint, part)
+    run = digest([mark, options.model_dump(mode="json")])[:6]          # curves of other options stay beside these, not in them
+    with tensorboard(board / f"{part.slug}-{run}") as log:
+        trained = train_gan(part.pixels, part.labels, options, folder=folder / part.slug, fingerprint=mark,
                             compute=compute, quality=quality, log=log, progress=progress, say=say)
     generated = quality.draw(trained.model)
     distances, places = nearest(encoder, generated, part.pixels)
     usual = nearest(encoder, part.held_out, part.pixels)[0] if len(part.held_out) else np.empty(0)
-    some = np.linspace(0, len(part.pixels) - 1, min(len(part.pixels), options.quality_images)).astype(int)
-    findings = find(trained.history, real_diversity=diversity(part.pixels[some], [part.labels[place] for place in some]),
-                    drawn=distances, held_out=usual)
+    findings = find(trained.history, spreads=spreads(trained.model, part, options.seed), drawn=distances, held_out=usual)
     comparison = compare(judges(encoder), generated, part.pixels, part.held_out, seed=options.seed)
     return Learnt(trained, generated, quality.labels(trained.model), comparison, distances, places, findings)
+
+
+def spreads(model: GanModel, part: Part, seed: int) -> dict[str, tuple[float, float]]:
+    """Label → `diversity` of images drawn at fixed noise, of as many real ones (32, or as many as there are)."""
+    found, labels = {}, np.array(part.labels)
+    for label in dict.fromkeys(part.labels):
+        places = np.flatnonzero(labels == label)
+        places = places[np.linspace(0, len(places) - 1, min(len(places), _SPREAD)).astype(int)]
+        noise = torch.randn(len(places), model.latent, generator=torch_generator(seed, "spread", label))
+        found[label] = diversity(model.draw(noise, [label] * len(places))), diversity(part.pixels[places])
+    return found
 
 
 def by_label(parts: Sequence[Part], learnt: Mapping[str, Learnt]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

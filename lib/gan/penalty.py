@@ -9,23 +9,8 @@ import torch
 Critic = Callable[..., torch.Tensor]        # (points [B, …], labels [B] if there are classes) → [B]
 
 
-def gradient_penalty(
-    critic: Critic,
-    real:   torch.Tensor,                   # [B, …]
-    fake:   torch.Tensor,                   # [B, …]
-    *,
-    alpha:  torch.Tensor | torch.Generator, # share of the real point in x̂, [B, 1, …] in 0–1; or what draws it
-    labels: torch.Tensor | None = None,     # [B], where the critic has classes
-    weight: float               = 10.0,     # λ
-) -> torch.Tensor:
-    """The penalty as a scalar that can be differentiated by the critic's weights; fp32 whatever autocast is around."""
-    if isinstance(alpha, torch.Generator):
-        alpha = torch.rand(len(real), *[1] * (real.dim() - 1), generator=alpha).to(real.device)
-    return penalty_of(gradient_norms(critic, between(real, fake, alpha), labels), weight)
-
-
 def between(real: torch.Tensor, fake: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-    """x̂ = α·real + (1 − α)·fake, fp32, cut off from what made the two."""
+    """x̂ = α·real + (1 − α)·fake of points [B, …] and shares [B, 1, …] in 0–1, fp32, cut off from what made the two."""
     return torch.lerp(fake.detach().float(), real.detach().float(), alpha)
 
 

@@ -187,7 +187,7 @@ class _Run:
         if main:
             self.watch.settle()
             with self._told_when_full():
-                save_generator(self.folder, self.duel.average, None, {
+                save_generator(self.folder, self.duel.average, {
                     "fingerprint": self.mark, "options": options.model_dump(mode="json"),
                     "history": [{key: None if value != value else value for key, value in row.items()} for row in self.history],    # NaN
                 }, self.classes)

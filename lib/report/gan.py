@@ -151,6 +151,8 @@ def told(said: Mapping[str, Sequence[str]]) -> list[str]:
 
 def describe_crops(followed: int, whole: int, crop: str) -> str:
     """How many images were cut out around their lesion, and how many show the whole picture for want of a mask."""
+    if not followed + whole:
+        return "no image."
     if crop != "lesion":
         return f"{count(whole, 'whole image')}, as the study asks for no crop."
     if not whole:

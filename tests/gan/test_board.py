@@ -15,3 +15,9 @@ def test_rows_come_back_as_scalars(tmp_path):
     assert [(event.step, event.value) for event in events.Scalars("wasserstein")] == [(10, 1.5), (20, 0.5)]
     assert [(event.step, event.value) for event in events.Scalars("quality")] == [(20, 0.25)]
     assert set(events.Tags()["scalars"]) == {"wasserstein", "quality"}
+
+
+def test_a_training_that_tells_nothing_leaves_no_file(tmp_path):
+    with tensorboard(tmp_path / "gan"):
+        pass
+    assert not (tmp_path / "gan").exists()

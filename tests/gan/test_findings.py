@@ -11,13 +11,13 @@ from lib.gan.findings import COLLAPSED_SPREAD, MEMORISED, find, sentences
 
 def make_history(rows=100, **columns) -> pd.DataFrame:
     """A run that goes well, but for the columns given."""
-    well = {"wasserstein": np.linspace(5, 1, rows), "gradient_norm": np.ones(rows), "diversity": np.full(rows, 0.2),
+    well = {"wasserstein": np.linspace(5, 1, rows), "gradient_norm": np.ones(rows),
             "quality": np.where(np.arange(rows) % 10 == 9, 0.05, np.nan)}
     return pd.DataFrame({"iteration": np.arange(1, rows + 1) * 10, **well, **columns})
 
 
 def held(history, **given):
-    given = {"real_diversity": 0.2, "drawn": np.ones(9), "held_out": np.ones(9)} | given
+    given = {"spreads": {"disc": (0.2, 0.2)}, "drawn": np.ones(9), "held_out": np.ones(9)} | given
     return {finding.name: finding for finding in find(history, **given)}
 
 
@@ -42,11 +42,17 @@ def test_a_norm_that_is_high_and_falls_is_no_divergence():
 
 
 def test_collapsed_is_told_from_the_spread_of_real_images():
-    history = make_history(diversity=np.linspace(0.2, 0.02, 100))
-    found = held(history)["collapsed"]
-    assert found.holds and found.figure == pytest.approx(history["diversity"].iloc[-10:].mean() / 0.2) and found.figure < COLLAPSED_SPREAD
-    assert not held(history, real_diversity=0.02)["collapsed"].holds            # where real images are as much alike, it has not
-    assert held(history, real_diversity=None)["collapsed"].holds is None
+    found = held(make_history(), spreads={"disc": (0.03, 0.2)})["collapsed"]
+    assert found.holds and found.figure == pytest.approx(0.15) and found.threshold == COLLAPSED_SPREAD
+    assert found.sentence.startswith("Collapsed: what is drawn spreads 0.15 times as wide as real images")
+    assert not held(make_history(), spreads={"disc": (0.03, 0.03)})["collapsed"].holds          # real images are as much alike
+    for nothing in ({}, {"disc": (0.1, 0.0)}, {"disc": (float("nan"), 0.2)}):
+        assert held(make_history(), spreads=nothing)["collapsed"].holds is None
+
+
+def test_one_class_that_collapsed_is_not_hidden_by_the_others():
+    found = held(make_history(), spreads={"a": (0.2, 0.2), "b": (0.0, 0.2), "c": (0.3, 0.2)})["collapsed"]
+    assert found.holds and found.figure == 0 and "of b, the narrowest of 3 classes," in found.sentence
 
 
 def test_memorising_is_told_from_held_out_images():
@@ -68,8 +74,8 @@ def test_improving_is_a_share_of_the_range_so_that_scores_near_zero_mean_nothing
 
 
 def test_what_holds_comes_first_and_nothing_is_left_out():
-    findings = find(make_history(diversity=0.01), real_diversity=0.2, drawn=np.ones(3), held_out=np.ones(3))
+    findings = find(make_history(), spreads={"a": (0.01, 0.2)}, drawn=np.ones(3), held_out=np.ones(3))
     said = sentences(findings)
     assert said[0].startswith("Collapsed: ") and len(said) == 4
-    assert [finding.holds for finding in find(make_history().iloc[:0])] == [None] * 4
-    assert len(sentences(find(make_history().iloc[:0]))) == 5
+    assert [finding.holds for finding in find(make_history().iloc[:0], spreads={})] == [None] * 4
+    assert len(sentences(find(make_history().iloc[:0], spreads={}))) == 5

@@ -24,7 +24,7 @@ def noise(count=5):
 
 
 def test_what_is_saved_draws_the_same_when_loaded(tmp_path):
-    save_generator(tmp_path, made(seed=1), made().state_dict(), {"iterations": 3}, ["nevus"])
+    save_generator(tmp_path, made(), {"iterations": 3}, ["nevus"])
     model = load_generator(tmp_path)
     assert np.array_equal(model.draw(noise()), GanModel(made(), ("nevus",)).draw(noise()))
     assert model.classes == ("nevus",) and model.image_size == 32 and model.latent == 4 and len(model.sha256) == 64
@@ -50,7 +50,7 @@ def test_a_conditional_model_draws_the_class_that_is_asked_for(tmp_path):
     generator = made(classes=2)
     with torch.no_grad():
         generator.norms[-1].offset.weight[1] += 1.0
-    save_generator(tmp_path, generator, None, {}, ["akiec", "nevus"])
+    save_generator(tmp_path, generator, {}, ["akiec", "nevus"])
     model = load_generator(tmp_path)
     mixed = model.draw(noise(2).clone(), ["nevus", "akiec"])
     assert np.abs(mixed[0].astype(int) - model.draw(noise(2), ["nevus"] * 2)[0]).max() <= 1
@@ -65,11 +65,11 @@ def test_a_conditional_model_draws_the_class_that_is_asked_for(tmp_path):
 
 
 def test_a_folder_for_each_class(tmp_path):
-    save_generator(tmp_path / "b", made(), None, {}, ["nevus"])
-    save_generator(tmp_path / "a", made(classes=2), None, {}, ["akiec", "df"])
+    save_generator(tmp_path / "b", made(), {}, ["nevus"])
+    save_generator(tmp_path / "a", made(classes=2), {}, ["akiec", "df"])
     models = load_generators(tmp_path)
     assert list(models) == ["akiec", "df", "nevus"] and models["akiec"] is models["df"]
-    save_generator(tmp_path / "c", made(), None, {}, ["df"])
+    save_generator(tmp_path / "c", made(), {}, ["df"])
     with pytest.raises(GeneratorError, match=r"c: another folder of .* draws 'df' as well"):
         load_generators(tmp_path)
     with pytest.raises(GeneratorError, match="there is no generator in any folder of it; run 04_wgan_gp"):
@@ -78,22 +78,22 @@ def test_a_folder_for_each_class(tmp_path):
 
 @pytest.mark.parametrize("name", [CARD, WEIGHTS])
 def test_a_missing_file_is_named(tmp_path, name):
-    save_generator(tmp_path, made(), None, {}, ["nevus"])
+    save_generator(tmp_path, made(), {}, ["nevus"])
     (tmp_path / name).unlink()
     with pytest.raises(GeneratorError, match=rf"there is no generator \({name} is missing\); run 04_wgan_gp"):
         load_generator(tmp_path)
 
 
 def test_weights_that_are_not_the_cards_are_refused(tmp_path):
-    save_generator(tmp_path / "a", made(), None, {}, ["nevus"])
-    save_generator(tmp_path / "b", made(seed=1), None, {}, ["nevus"])
+    save_generator(tmp_path / "a", made(), {}, ["nevus"])
+    save_generator(tmp_path / "b", made(seed=1), {}, ["nevus"])
     (tmp_path / "a" / WEIGHTS).write_bytes((tmp_path / "b" / WEIGHTS).read_bytes())
     with pytest.raises(GeneratorError, match=r"is not the file that generator\.json describes"):
         load_generator(tmp_path / "a")
 
 
 def test_a_card_that_is_cut_short_or_of_another_network_is_refused(tmp_path):
-    save_generator(tmp_path, made(), None, {}, ["nevus"])
+    save_generator(tmp_path, made(), {}, ["nevus"])
     card = json.loads((tmp_path / CARD).read_text())
     (tmp_path / CARD).write_text(json.dumps(card | {"shape": card["shape"] | {"features": 3}}))
     with pytest.raises(GeneratorError, match="does not fit the network"):

@@ -33,7 +33,7 @@ def drawn(tmp_path):
         with seeded(seed, "test"):
             generator = Generator(32, latent=8, features=2, classes=len(classes) if len(classes) > 1 else 0).eval()
             generator.image.weight.data *= 20
-        save_generator(study / "04_wgan_gp" / GENERATORS / folder, generator, None, {}, classes)
+        save_generator(study / "04_wgan_gp" / GENERATORS / folder, generator, {}, classes)
     rows = pd.DataFrame({"label": LABELS, "domain": "clinical"})
     models = {label: load_generators(study / "04_wgan_gp" / GENERATORS)[label] for label in LABELS}
     studio = GanStudio(models, Words(Prompts(by="none"), LABELS, Groups()), [], rows, np.zeros((2, 32, 32, 3), np.uint8))
