@@ -1,4 +1,4 @@
-"""Where the data sets lie. Only the standard library is imported: the download's --help asks, too."""
+"""Where the data sets lie. Only the standard library is imported: the download's --help imports this, too."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 
 class InstanceNorm(nn.GroupNorm):
@@ -71,6 +72,7 @@ class WhitenTransposed(Function):
         return torch.addcmul(values, whitened, -along).sub_(mean).mul_(scale)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: torch.Tensor):
         values, whitened, scale, mean, along = ctx.saved_tensors
         g_mean, g_along = _mean(gradient), _mean(gradient * whitened)

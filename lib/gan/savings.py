@@ -61,7 +61,7 @@ class FusedAdam(PlainLoop):
 
 
 class Compiled(PlainLoop):
-    """torch.compile of both networks but where the penalty needs second derivatives, which it does not have. Needs a C++ compiler."""
+    """torch.compile of both networks in the critic's step, but for the penalty's second derivatives, which it lacks. Needs a compiler."""
 
     def __init__(self, generator: nn.Module, critic: nn.Module, *others):
         super().__init__(generator, critic, *others)

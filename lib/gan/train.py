@@ -28,6 +28,7 @@ from lib.training.errors import TrainingDivergedError
 from lib.training.runtime import prepare_machine
 from lib.training.seeds import seeded
 
+WITHOUT_EFFECT = {"classes", "sources", "crop", "margin", "checkpoint_every"}     # options that decide nothing once the images are there
 _ROWS, _SHORTEST = 200, 10      # about so many rows of history, of at least so many iterations: reading a loss makes a GPU wait
 
 Quality  = Callable[[GanModel, int], float | None]      # (the generator as it is, iterations done) → score, lower is better; None: no score
@@ -118,7 +119,7 @@ def _mark(given: str, pixels: np.ndarray, numbers: np.ndarray, classes: list[str
     content = hashlib.sha256()
     for start in range(0, len(pixels), 256):
         content.update(np.ascontiguousarray(pixels[start:start + 256]))
-    used = options.model_dump(mode="json", exclude={"classes", "sources", "crop", "margin", "checkpoint_every"})
+    used = options.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     machine = [torch.__version__, torch.get_num_threads(), accelerator.device.type, accelerator.mixed_precision, accelerator.num_processes]
     return digest({"given": given, "pixels": content.hexdigest(), "numbers": numbers.tolist(), "classes": classes, "options": used,
                    "machine": machine})

@@ -152,11 +152,11 @@ def told(said: Mapping[str, Sequence[str]]) -> list[str]:
 def describe_crops(followed: int, whole: int, crop: str) -> str:
     """How many images were cut out around their lesion, and how many show the whole picture for want of a mask."""
     if not followed + whole:
-        return "no image."
+        return "No images."
     if crop != "lesion":
         return f"{count(whole, 'whole image')}, as the study asks for no crop."
     if not whole:
-        return f"All {count(followed, 'image')} are cut out around the lesion's mask."
+        return f"{'The only image is' if followed == 1 else f'All {number(followed)} images are'} cut out around the lesion's mask."
     return (f"{number(followed)} of {count(followed + whole, 'image')} are cut out around the lesion's mask; "
             f"{number(whole)} have none that can be read and show the whole picture.")
 

@@ -57,8 +57,11 @@ def machine_columns(device: torch.device, dtype: torch.dtype, packages: Iterable
 
 
 def _keep_memory() -> None:
-    """Let the allocator reuse a step's memory in the next one: glibc hands blocks of some megabytes back to the system and gets them
-    again, page by page, which takes about a tenth of a small network's step. What it keeps is at most a gigabyte."""
+    """Let the allocator reuse a step's memory in the next one.
+
+    glibc hands blocks of some megabytes back to the system and gets them again, page by page, which takes about a tenth of a small
+    network's step. What it keeps instead is a free gigabyte at the end of its heap, and whatever is free below a block still in use.
+    """
     allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if allocator:                                                        # other C libraries have no such switch, and no such habit
         allocator(_MMAP_THRESHOLD, 32 << 20)                             # the most that glibc takes

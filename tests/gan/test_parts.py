@@ -40,10 +40,10 @@ def test_a_class_that_draws_one_picture_has_no_spread_and_the_others_keep_theirs
 
 
 def test_what_is_learnt_is_judged_and_told(discs, small, tmp_path):
-    options, part = small(quality_images=8), part_of(discs, ["disc"] * len(discs))
+    part = part_of(discs, ["disc"] * len(discs))
 
-    def once():
-        return learn(part, options, Grey(), folder=tmp_path / "work", board=tmp_path / "board", fingerprint="x",
+    def once(**changes):
+        return learn(part, small(quality_images=8, **changes), Grey(), folder=tmp_path / "work", board=tmp_path / "board", fingerprint="x",
                      compute=Compute(device="cpu", threads=1))
 
     learnt = once()
@@ -51,5 +51,7 @@ def test_what_is_learnt_is_judged_and_told(discs, small, tmp_path):
     told = facts(part, learnt)
     assert told["images"] == 12 and told["held_out"] == 4 and told["iterations"] == 24 and list(told["scores"]) == ["24"]
     assert set(learnt.comparison["encoder"]) == {"grey", "spectrum"} and len(learnt.distances) == len(learnt.labels) == 8
-    assert len(list((tmp_path / "board").iterdir())) == 1
-    assert once().trained.reused and len(list((tmp_path / "board").rglob("events*"))) == 1        # nothing was trained, nothing told
+    assert once().trained.reused and once(checkpoint_every=5).trained.reused
+    assert len(list((tmp_path / "board").rglob("events*"))) == 1                     # nothing was trained again, nothing told
+    assert not once(seed=1).trained.reused
+    assert len(list((tmp_path / "board").iterdir())) == 2                            # whose curve lies beside the first one

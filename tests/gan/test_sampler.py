@@ -122,7 +122,7 @@ def test_the_quota_of_a_class_is_the_sum_of_its_tones():
 
 def test_what_was_saved_draws_the_same(studio, tmp_path):
     for label, model in studio.models.items():
-        save_generator(tmp_path / label, model.generator, None, {}, [label])
+        save_generator(tmp_path / label, model.generator, {}, [label])
     models = load_generators(tmp_path)
     requests = list(studio.requests(GENERATION, Groups(), study="demo"))[:4]
     for one, other in zip(GanSampler(models, GENERATION)(requests), studio.sampler(GENERATION)(requests), strict=True):

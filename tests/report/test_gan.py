@@ -95,7 +95,8 @@ def test_tiles_lie_in_rows():
 def test_words():
     assert describe_crops(10, 0, "lesion") == "All 10 images are cut out around the lesion's mask."
     assert "8 of 10 images are cut out around the lesion's mask; 2 have none" in describe_crops(8, 2, "lesion")
-    assert describe_crops(0, 0, "lesion") == "no image."
+    assert describe_crops(0, 0, "lesion") == "No images."
+    assert describe_crops(1, 0, "lesion") == "The only image is cut out around the lesion's mask."
     assert describe_crops(0, 3, "whole") == "3 whole images, as the study asks for no crop."
     assert told({"a": ["x"]}) == ["x"] and told({"a": ["x"], "b": ["y", "z"]}) == ["a: x", "b: y", "b: z"]
 
