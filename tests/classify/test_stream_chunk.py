@@ -72,7 +72,7 @@ def world(tmp_path):
         with seeded(seed, "test"):
             generator = Generator(32, latent=8, features=2, classes=0).eval()
             generator.image.weight.data *= 20                       # else every image is the same grey
-        save_generator(home / "04_wgan_gp" / GENERATORS / label, generator, None, config, [label])
+        save_generator(home / "04_wgan_gp" / GENERATORS / label, generator, config, [label])
     used = []
 
     def models(stage):
