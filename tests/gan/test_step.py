@@ -149,6 +149,15 @@ def test_neither_step_works_out_the_others_gradients(discs, small):
     assert all(parameter.grad is None for network in (duel.generator, duel.critic) for parameter in network.parameters())
 
 
+def test_compiled_networks_do_the_work_of_both_steps_and_change_nothing(discs, small, monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda network: lambda *inputs: calls.append(type(network).__name__) or network(*inputs))
+    plain, compiled = (duel_of(discs, small(compile=given)) for given in (False, True))
+    assert torch.equal(plain.iterate(0), compiled.iterate(0))
+    assert calls == ["Generator", "Critic"] * (small().critic_steps + 1)                # the penalty goes round them
+    assert all(torch.equal(*pair) for pair in zip(plain.generator.parameters(), compiled.generator.parameters(), strict=True))
+
+
 def test_state_goes_on_bit_equal(discs, small):
     duel, other = duel_of(discs, small()), duel_of(discs, small())
     duel.iterate(0)
