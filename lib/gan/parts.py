@@ -20,7 +20,7 @@ from lib.gan.crops import Crops
 from lib.gan.findings import Finding, find
 from lib.gan.model import CARD, WEIGHTS, GanModel
 from lib.gan.quality import Quality, compare, judges, nearest
-from lib.gan.train import WITHOUT_EFFECT, TrainedGan, train_gan
+from lib.gan.train import TrainedGan, train_gan
 from lib.gan.watch import diversity
 from lib.study import Compute, Gan
 from lib.study import fingerprint as digest
@@ -89,9 +89,8 @@ def learn(
 ) -> Learnt:
     """Train a part (or go on, or load what is finished) and judge it. Errors as of `train_gan`."""
     quality = Quality(encoder, part.held_out, part.held_out_labels, images=options.quality_images, seed=options.seed)
-    mark = _mark(fingerprint, part)
-    with tensorboard(board / f"{part.slug}-{_run(mark, options, compute)}") as log:
-        trained = train_gan(part.pixels, part.labels, options, folder=folder / part.slug, fingerprint=mark,
+    with tensorboard(board / part.slug) as log:
+        trained = train_gan(part.pixels, part.labels, options, folder=folder / part.slug, fingerprint=_mark(fingerprint, part),
                             compute=compute, quality=quality, log=log, progress=progress, say=say)
     generated = quality.draw(trained.model)
     distances, places = nearest(encoder, generated, part.pixels)
@@ -152,11 +151,5 @@ def keep_generators(
 
 
 def _mark(given: str, part: Part) -> str:
-    """With the images: those held out decide the scores, which stand in the history of a run."""
-    seen = [hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest() for pixels in (part.pixels, part.held_out)]
-    return digest([given, *seen, part.labels, part.held_out_labels])
-
-
-def _run(mark: str, options: Gan, compute: Compute) -> str:
-    """Short name of a training: curves of another one lie beside its own, not among them; a resumed one goes on with its own."""
-    return digest([mark, options.model_dump(mode="json", exclude=WITHOUT_EFFECT), compute.model_dump(mode="json")])[:6]
+    """With the held-out images: scores stand in the history of a run."""
+    return digest([given, hashlib.sha256(np.ascontiguousarray(part.held_out)).hexdigest(), part.held_out_labels])

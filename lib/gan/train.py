@@ -28,10 +28,10 @@ from lib.training.errors import TrainingDivergedError
 from lib.training.runtime import prepare_machine
 from lib.training.seeds import seeded
 
-WITHOUT_EFFECT = {"classes", "sources", "crop", "margin", "checkpoint_every"}     # options that decide nothing once the images are there
 _ROWS, _SHORTEST = 200, 10      # about so many rows of history, of at least so many iterations: reading a loss makes a GPU wait
 
 Quality  = Callable[[GanModel, int], float | None]      # (the generator as it is, iterations done) → score, lower is better; None: no score
+Log      = Callable[[str, dict], None]                  # a hash of all that decides the run's outcome, a row of the history
 Progress = Callable[[int, int, dict | None], None]      # iterations done, of how many, where one is due a row of the history
 Say      = Callable[[str], None]
 
@@ -55,7 +55,7 @@ def train_gan(
     fingerprint: str,               # of what is seen neither in the images nor in the options: the sources of the stage
     compute:     Compute,
     quality:     Quality | None                = None,      # judges at every `quality_every` iterations, and at the end
-    log:         Callable[[dict], None] | None = None,      # gets every row of the history, e.g. lib.gan.board.tensorboard
+    log:         Log | None                    = None,      # gets every row of the history, e.g. lib.gan.board.tensorboard
     progress:    Progress | None               = None,
     say:         Say | None                    = None,      # gets a sentence when something on disk is not used; default: the log
 ) -> TrainedGan:
@@ -119,7 +119,7 @@ def _mark(given: str, pixels: np.ndarray, numbers: np.ndarray, classes: list[str
     content = hashlib.sha256()
     for start in range(0, len(pixels), 256):
         content.update(np.ascontiguousarray(pixels[start:start + 256]))
-    used = options.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    used = options.model_dump(mode="json", exclude={"classes", "sources", "crop", "margin", "checkpoint_every"})
     machine = [torch.__version__, torch.get_num_threads(), accelerator.device.type, accelerator.mixed_precision, accelerator.num_processes]
     return digest({"given": given, "pixels": content.hexdigest(), "numbers": numbers.tolist(), "classes": classes, "options": used,
                    "machine": machine})
@@ -152,7 +152,7 @@ class _Run:
         mark:        str,
         accelerator: Accelerator,
         quality:     Quality | None,
-        log:         Callable[[dict], None] | None,
+        log:         Log | None,
         progress:    Progress | None,
         say:         Say,
     ):
@@ -210,7 +210,7 @@ class _Run:
         self.measured = []
         self.history.append(row)
         if self.log and self.accelerator.is_main_process:
-            self.log(row)
+            self.log(self.mark, row)
         return row
 
     def _read(self) -> torch.Tensor:

@@ -154,7 +154,7 @@ def test_the_history_holds_means_and_scores_and_goes_to_the_log(discs, small, tm
         asked.append((iteration, model.draw(torch.zeros(1, 4)).shape))
         return iteration / 10 if iteration < 24 else None
 
-    outcome, _ = run(discs, tmp_path, small(quality_every=12), quality=quality, log=logged.append)
+    outcome, _ = run(discs, tmp_path, small(quality_every=12), quality=quality, log=lambda mark, row: logged.append(row))
     history = outcome.history
     assert history.columns.tolist() == ["iteration", *MEASURES, "diversity", "quality"]
     assert history["iteration"].tolist() == [10, 12, 20, 24] == [row["iteration"] for row in logged]
